@@ -1,0 +1,85 @@
+"""One batch through one pipeline: the one place that runs imgaug, for workers and for ``client.replay``.
+
+Source: imgaug/multicore.py, ``_Pool_initialize_worker``, ``_Pool_worker`` and ``_reseed_global_local``, with
+two differences. Each batch is augmented by a fresh copy of the pipeline, so nothing that an augmenter keeps
+leads from one batch to another. And imgaug's global generator is left as it was found.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..compat import import_imgaug
+from . import batches, pipelines
+from .codec import Tree
+from .errors import InvalidPipeline
+from .seeds import Seed
+
+__all__ = ["Recipe", "import_imgaug"]
+
+#: What augmenters that are deterministic by hand, without to_deterministic(), take their generator from: it
+#: must be the same in every process. All others are seeded anew for each batch.
+_LOCALIZE_SEED = 0
+
+
+class Recipe:
+    """A decoded pipeline. Make one for each spec, then call :meth:`augment` for each batch.
+
+    Args:
+        spec: from :func:`.pipelines.encode`, or from a peer.
+        allow_imports: as in :func:`.pipelines.decode`.
+
+    Raises:
+        InvalidPipeline: where the spec describes no augmenter that may and can be made here.
+        ImportError: where there is no imgaug here; the text says how to install it.
+    """
+
+    def __init__(self, spec: bytes | bytearray | memoryview, *, allow_imports: tuple[str, ...] = ()) -> None:
+        self._augmenter = pipelines.decode(spec, allow_imports=allow_imports)
+        with _global_generator(_LOCALIZE_SEED):
+            try:
+                self._augmenter.localize_random_state_()
+            except Exception as error:
+                # A spec may give an augmenter other attributes than its code expects.
+                raise InvalidPipeline(f"the augmenters do not fit together: {error!r}") from error
+
+    def augment(self, request: Tree, seed: Seed) -> Tree:
+        """The batch, augmented. The same request and seed give the same result, whatever went before.
+
+        Args:
+            request: a batch as :func:`.batches.unpack_request` takes it. It is not changed.
+            seed: what seeds the batch.
+
+        Raises:
+            Exception: whatever the augmenter raises, unchanged, and what :mod:`.batches` does.
+        """
+        batch = batches.unpack_request(request)
+        with _global_generator(seed.global_generator()):
+            augmenter = self._copy()
+            augmenter.seed_(seed.augmenter())
+            result = augmenter.augment_batch_(batch)
+        return batches.pack_result(result)
+
+    def _copy(self) -> Any:
+        """A copy of the pipeline that shares nothing with it but imgaug's global generator."""
+        from imgaug.random import get_global_rng
+
+        rng = get_global_rng()
+        shared = {id(each): each for each in (rng, rng.generator)}
+        return copy.deepcopy(self._augmenter, shared)
+
+
+@contextmanager
+def _global_generator(seed: Any) -> Iterator[None]:
+    """imgaug's global generator seeded with this inside, and afterwards as it was."""
+    import imgaug.random
+
+    before = imgaug.random.get_global_rng().state
+    imgaug.random.seed(seed)
+    try:
+        yield
+    finally:
+        imgaug.random.get_global_rng().state = before

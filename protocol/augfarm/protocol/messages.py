@@ -1,0 +1,495 @@
+"""The commands of the wire, one frozen dataclass each; docs/protocol.md says what they mean.
+
+A command is the first frame of a message: a msgpack array of the command's code and its fields in the
+order given here. What follows it, the body, is opaque here: a batch (see :mod:`.codec`) or a pipeline spec.
+
+Every field says what it admits, so that :func:`decode` gives a valid command or a
+:class:`~augfarm.protocol.errors.ProtocolError`, never anything else.
+
+=========  ==========================================================  =========================
+direction  commands                                                    with a body
+=========  ==========================================================  =========================
+client →   Hello Pipeline Submit Received Cancel Adjusted Status       Pipeline, Submit
+           Goodbye
+→ client   Welcome Window Farm Deliver Fail Attempt Report Refused     Deliver
+           Goodbye
+worker →   Join Credit Result Failed Goodbye                           Result
+→ worker   Joined Pipeline Forget Dispatch Refused Goodbye             Pipeline, Dispatch
+=========  ==========================================================  =========================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import msgpack
+
+from . import limits
+from .errors import ProtocolError
+from .seeds import SEED_MAX, SEEDINGS, Seeding
+
+__all__ = [
+    "BY_CODE",
+    "FAILURE_KINDS",
+    "FROM_CLIENT",
+    "FROM_WORKER",
+    "REFUSAL_CODES",
+    "TO_CLIENT",
+    "TO_WORKER",
+    "Adjusted",
+    "Attempt",
+    "Cancel",
+    "Command",
+    "Credit",
+    "Deliver",
+    "Dispatch",
+    "Fail",
+    "Failed",
+    "Farm",
+    "Forget",
+    "Goodbye",
+    "Hello",
+    "Join",
+    "Joined",
+    "Pipeline",
+    "Received",
+    "Refused",
+    "Report",
+    "Result",
+    "Status",
+    "Submit",
+    "Welcome",
+    "Window",
+    "decode",
+    "encode",
+]
+
+#: Why a batch has no result (Failed, Fail). "raised": the augmenter raised. "pipeline": the worker cannot
+#: build the pipeline. "batch": the worker cannot read the batch. "too-large": the result exceeds
+#: MAX_BATCH_BYTES. "poisoned": its processes died.
+FAILURE_KINDS = ("raised", "pipeline", "batch", "too-large", "poisoned")
+
+#: Why a peer is refused (Refused).
+REFUSAL_CODES = (
+    "version",  # another protocol version
+    "expected-hello",  # a command before Hello or Join
+    "unexpected",  # a command that this state or this port does not allow
+    "malformed",  # bytes that are no command, too often
+    "window",  # a batch beyond the client's window
+    "credit",  # more credit, calls or pipelines than the limits allow
+    "full",  # as many peers as the broker takes
+    "replaced",  # the same session said Hello or Join on another connection
+    "revoked",  # the key of this session was revoked
+)
+
+# --- what a field admits -----------------------------------------------------------------------------------
+
+Check = Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    expected: str
+    check: Check
+    #: Turns what msgpack gives into what the field holds.
+    convert: Callable[[Any], Any] | None = None
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(largest: int = SEED_MAX) -> Any:
+    return _ruled(_Rule(f"a whole number from 0 to {largest}", lambda v: _is_int(v) and 0 <= v <= largest))
+
+
+def _seconds() -> Any:
+    return _ruled(
+        _Rule(
+            "a number of seconds from 0",
+            lambda v: (_is_int(v) and 0 <= v < 2**53) or (isinstance(v, float) and 0.0 <= v < float("inf")),
+            convert=float,
+        )
+    )
+
+
+def _text(longest: int = limits.MAX_TEXT_LENGTH) -> Any:
+    return _ruled(
+        _Rule(f"text of at most {longest} characters", lambda v: isinstance(v, str) and len(v) <= longest)
+    )
+
+
+def _one_of(words: tuple[str, ...]) -> Any:
+    return _ruled(_Rule("one of " + ", ".join(words), lambda v: isinstance(v, str) and v in words))
+
+
+def _octets(length: int) -> Any:
+    return _ruled(_Rule(f"{length} bytes", lambda v: isinstance(v, bytes) and len(v) == length))
+
+
+def _requests() -> Any:
+    most = limits.MAX_REQUESTS_PER_MESSAGE
+    return _ruled(
+        _Rule(
+            f"1 to {most} request numbers",
+            lambda v: (
+                isinstance(v, (list, tuple))
+                and 1 <= len(v) <= most
+                and all(_is_int(r) and 0 <= r <= SEED_MAX for r in v)
+            ),
+            convert=tuple,
+        )
+    )
+
+
+def _is_environment(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= limits.MAX_ENVIRONMENT_ITEMS
+        and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items())
+        and sum(len(k) + len(v) for k, v in value.items()) <= 4096
+    )
+
+
+def _environment() -> Any:
+    return _ruled(_Rule("a map of at most 32 short texts", _is_environment))
+
+
+def _environments() -> Any:
+    return _ruled(
+        _Rule(
+            "at most 16 maps of short texts",
+            lambda v: isinstance(v, (list, tuple)) and len(v) <= 16 and all(_is_environment(e) for e in v),
+            convert=tuple,
+        )
+    )
+
+
+def _plain_map() -> Any:
+    return _ruled(_Rule("a map", lambda v: isinstance(v, dict)))
+
+
+def _ruled(rule: _Rule) -> Any:
+    return field(metadata={"rule": rule})
+
+
+@dataclass(frozen=True)
+class Command:
+    """The base of all commands; docs/protocol.md describes each in a section of its own."""
+
+
+# --- client to broker --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hello(Command):
+    """A client opens its session, or takes it up again on a new connection."""
+
+    version: int = _whole(2**16)
+    token: bytes = _octets(limits.TOKEN_BYTES)
+    software: str = _text(256)
+
+
+@dataclass(frozen=True)
+class Pipeline(Command):
+    """A pipeline spec (the body), to be named by its SHA-256 from now on. Client to broker to worker."""
+
+    digest: bytes = _octets(32)
+
+
+@dataclass(frozen=True)
+class Submit(Command):
+    """A batch (the body) to augment. `request` is the client's own number for it and is never used again."""
+
+    request: int = _whole()
+    call: int = _whole()
+    index: int = _whole()
+    base_seed: int = _whole()
+    seeding: Seeding = _one_of(SEEDINGS)
+    digest: bytes = _octets(32)
+    attempts: int = _whole(2**16)
+
+
+@dataclass(frozen=True)
+class Received(Command):
+    """The client has these results: the broker forgets them and their place in the window is free."""
+
+    requests: tuple[int, ...] = _requests()
+
+
+@dataclass(frozen=True)
+class Cancel(Command):
+    """The client wants nothing more of this call: all its requests are forgotten, answered or not."""
+
+    call: int = _whole()
+
+
+@dataclass(frozen=True)
+class Adjusted(Command):
+    """The client obeys the window of this serial number from now on."""
+
+    serial: int = _whole()
+
+
+@dataclass(frozen=True)
+class Status(Command):
+    """Asks for a Report. The one command that needs no Hello."""
+
+
+# --- broker to client --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Welcome(Command):
+    """The session is open. Frames may be up to `frame_bytes` long, batches up to `batch_bytes`."""
+
+    software: str = _text(256)
+    session: int = _whole()
+    frame_bytes: int = _whole(limits.MAX_IPC_FRAME_BYTES)
+    batch_bytes: int = _whole(limits.MAX_BATCH_BYTES)
+
+
+@dataclass(frozen=True)
+class Window(Command):
+    """How much the client may have at the broker, besides one batch for each open call."""
+
+    serial: int = _whole()
+    batches: int = _whole()
+    octets: int = _whole()
+
+
+@dataclass(frozen=True)
+class Farm(Command):
+    """What the farm is now: its workers, the batches they take at once, advice for output_buffer_size."""
+
+    workers: int = _whole()
+    slots: int = _whole()
+    advice: int = _whole(limits.ADVICE_MAX_BATCHES)
+    environments: tuple[dict[str, str], ...] = _environments()
+
+
+@dataclass(frozen=True)
+class Deliver(Command):
+    """A result (the body)."""
+
+    request: int = _whole()
+    worker_id: int = _whole()
+    attempts: int = _whole(2**16)
+    seconds_queued: float = _seconds()
+    seconds_augmenting: float = _seconds()
+
+
+@dataclass(frozen=True)
+class Fail(Command):
+    """A batch that has no result, and why. For kind "poisoned" the worker is the last that died."""
+
+    request: int = _whole()
+    worker_id: int = _whole()
+    attempts: int = _whole(2**16)
+    kind: str = _one_of(FAILURE_KINDS)
+    exception_type: str = _text(256)
+    exception_text: str = _text()
+    traceback: str = _text(limits.MAX_TRACEBACK_LENGTH)
+
+
+@dataclass(frozen=True)
+class Attempt(Command):
+    """`attempts` processes have died of this batch so far; the client says so when it submits it again."""
+
+    request: int = _whole()
+    attempts: int = _whole(2**16)
+
+
+@dataclass(frozen=True)
+class Report(Command):
+    """The broker's state as plain data, for people and monitors; its keys are in docs/protocol.md."""
+
+    status: dict[str, Any] = _plain_map()
+
+
+# --- worker to broker --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Join(Command):
+    """A worker opens its session, or takes it up again on a new connection. It takes `credit` batches."""
+
+    version: int = _whole(2**16)
+    token: bytes = _octets(limits.TOKEN_BYTES)
+    software: str = _text(256)
+    credit: int = _whole(limits.MAX_WORKER_CREDIT)
+    environment: dict[str, str] = _environment()
+
+
+@dataclass(frozen=True)
+class Credit(Command):
+    """The worker takes `batches` more."""
+
+    batches: int = _whole(limits.MAX_WORKER_CREDIT)
+
+
+@dataclass(frozen=True)
+class Result(Command):
+    """The result (the body) of a dispatched batch. The worker takes `credit` more batches."""
+
+    ticket: int = _whole()
+    credit: int = _whole(limits.MAX_WORKER_CREDIT)
+    seconds_augmenting: float = _seconds()
+
+
+@dataclass(frozen=True)
+class Failed(Command):
+    """A dispatched batch has no result. The worker takes `credit` more batches."""
+
+    ticket: int = _whole()
+    credit: int = _whole(limits.MAX_WORKER_CREDIT)
+    kind: str = _one_of(FAILURE_KINDS)
+    exception_type: str = _text(256)
+    exception_text: str = _text()
+    traceback: str = _text(limits.MAX_TRACEBACK_LENGTH)
+
+
+# --- broker to worker --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Joined(Command):
+    """The worker's session is open under this id. Frames may be up to `frame_bytes` long."""
+
+    software: str = _text(256)
+    worker_id: int = _whole()
+    frame_bytes: int = _whole(limits.MAX_IPC_FRAME_BYTES)
+
+
+@dataclass(frozen=True)
+class Forget(Command):
+    """The worker drops this pipeline; it is sent again before it is named again."""
+
+    digest: bytes = _octets(32)
+
+
+@dataclass(frozen=True)
+class Dispatch(Command):
+    """A batch (the body) to augment. The worker owns it until it answers with this ticket, or is gone."""
+
+    ticket: int = _whole()
+    index: int = _whole()
+    base_seed: int = _whole()
+    seeding: Seeding = _one_of(SEEDINGS)
+    digest: bytes = _octets(32)
+
+
+# --- both sides --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Refused(Command):
+    """The broker's last word on this connection: why the peer is refused, as a code and for people."""
+
+    code: str = _one_of(REFUSAL_CODES)
+    text: str = _text(1024)
+
+
+@dataclass(frozen=True)
+class Goodbye(Command):
+    """A peer leaves; what it held goes back to the queue, and the broker answers with the same word."""
+
+
+# --- codes -------------------------------------------------------------------------------------------------
+
+#: The numbers on the wire. Never renumbered; a new command takes the next free number of its row.
+BY_CODE: dict[int, type[Command]] = {
+    1: Hello,
+    2: Pipeline,
+    3: Submit,
+    4: Received,
+    5: Cancel,
+    6: Adjusted,
+    7: Status,
+    20: Welcome,
+    21: Window,
+    22: Farm,
+    23: Deliver,
+    24: Fail,
+    25: Attempt,
+    26: Report,
+    40: Join,
+    41: Credit,
+    42: Result,
+    43: Failed,
+    60: Joined,
+    61: Forget,
+    62: Dispatch,
+    80: Refused,
+    81: Goodbye,
+}
+_CODE = {kind: code for code, kind in BY_CODE.items()}
+
+FROM_CLIENT: frozenset[type[Command]] = frozenset(
+    {Hello, Pipeline, Submit, Received, Cancel, Adjusted, Status, Goodbye}
+)
+TO_CLIENT: frozenset[type[Command]] = frozenset(
+    {Welcome, Window, Farm, Deliver, Fail, Attempt, Report, Refused, Goodbye}
+)
+FROM_WORKER: frozenset[type[Command]] = frozenset({Join, Credit, Result, Failed, Goodbye})
+TO_WORKER: frozenset[type[Command]] = frozenset({Joined, Pipeline, Forget, Dispatch, Refused, Goodbye})
+
+_RULES: dict[type[Command], tuple[tuple[str, _Rule], ...]] = {
+    kind: tuple((f.name, f.metadata["rule"]) for f in fields(kind)) for kind in BY_CODE.values()
+}
+
+
+def encode(command: Command) -> bytes:
+    """The command frame. The fields are ours, so they are not checked again."""
+    kind = type(command)
+    packed: bytes = msgpack.packb([_CODE[kind], *(getattr(command, name) for name, _ in _RULES[kind])])
+    return packed
+
+
+def decode(frame: bytes | bytearray | memoryview, allowed: frozenset[type[Command]]) -> Command:
+    """The command in a command frame from a peer.
+
+    Args:
+        frame: the message's first frame.
+        allowed: the commands that may come from this side, for example ``FROM_CLIENT``.
+
+    Raises:
+        ProtocolError: for whatever else the bytes are.
+    """
+    if len(frame) > limits.MAX_COMMAND_BYTES:
+        raise ProtocolError(f"command frame of {len(frame)} bytes, more than {limits.MAX_COMMAND_BYTES}")
+    try:
+        values = msgpack.unpackb(
+            frame,
+            raw=False,
+            use_list=False,
+            strict_map_key=True,
+            # msgpack 1.0 fills a tuple when it reads its length: nested, 256 KiB would become 2 GiB.
+            max_array_len=limits.MAX_REQUESTS_PER_MESSAGE,
+            ext_hook=_refuse_extension,
+            timestamp=1,  # msgpack's own extension type never reaches the hook: a float, not an object
+        )
+    except (ValueError, msgpack.UnpackException, RecursionError, MemoryError) as error:
+        raise ProtocolError(f"command frame is not msgpack: {error}") from None
+    if not isinstance(values, tuple) or not values or not _is_int(values[0]):
+        raise ProtocolError("command frame is not an array that begins with a command code")
+    kind = BY_CODE.get(values[0])
+    if kind is None:
+        raise ProtocolError(f"unknown command code {values[0]}")
+    if kind not in allowed:
+        raise ProtocolError(f"{kind.__name__.upper()} does not come from this side")
+    rules = _RULES[kind]
+    if len(values) - 1 != len(rules):
+        raise ProtocolError(f"{kind.__name__.upper()} has {len(rules)} fields, got {len(values) - 1}")
+    arguments: list[Any] = []
+    for (name, rule), value in zip(rules, values[1:], strict=True):
+        if not rule.check(value):
+            raise ProtocolError(f"{kind.__name__.upper()}.{name}: expected {rule.expected}")
+        arguments.append(value if rule.convert is None else rule.convert(value))
+    return kind(*arguments)
+
+
+def _refuse_extension(code: int, data: bytes) -> None:
+    raise ProtocolError(f"extension {code} in a command")
