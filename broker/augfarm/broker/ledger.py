@@ -1,0 +1,174 @@
+"""Where every batch is. Pure.
+
+The rules, all of which :meth:`Ledger.check` checks:
+
+- a ticket is minted once and never again;
+- a job is in exactly one place: *queued* at its client, *leased* to one worker, *delivered* and not yet
+  received, or an *orphan*: leased to one worker for a client that has gone or has cancelled it;
+- a job that may have to be dispatched keeps its body; no other does;
+- a call has at most one job in its slot, and a job that comes while the slot is taken goes to the window.
+
+::
+
+    submit ──► queued ──lease──► leased ──deliver──► delivered ──release──► gone
+                 ▲ │                │ │                  ▲
+                 │ │    put_back    │ │ release          │ deliver (poisoned)
+                 │ └────────────────┼─┼──────────────────┘
+                 └──────────────────┘ └──► orphan ──unlease──► gone
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from augfarm.protocol.messages import Submit
+
+from .dispatch import Lines
+from .events import Body
+from .jobs import Call, Client, Job, Worker
+from .pipelines import settle
+from .windows import Windows
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """All jobs and their moves from place to place.
+
+    Args:
+        windows: the clients' windows, which the jobs are charged to.
+    """
+
+    def __init__(self, windows: Windows[Client]) -> None:
+        self.lines = Lines()
+        self._windows = windows
+        self._jobs: dict[int, Job] = {}
+        self._next_ticket = 0
+        #: The size of all bodies here, and of all results that were sent and not received, in bytes.
+        self.held = 0
+
+    def submit(self, client: Client, command: Submit, body: Body, octets: int, now: float) -> Job | None:
+        """A new job, queued; None where it is beyond the client's window."""
+        call = client.calls.get(command.call)
+        in_slot = call is None or call.slot is None
+        if not in_slot and not self._windows.fits(client, octets):
+            return None
+        if call is None:
+            call = client.calls[command.call] = Call()
+        job = Job(
+            self._next_ticket, client, command, body, octets, octets, in_slot, command.attempts, arrived=now
+        )
+        self._next_ticket += 1
+        if in_slot:
+            call.slot = job
+        else:
+            self._windows.charge(client, octets)
+        call.jobs[job.ticket] = job
+        client.requests[command.request] = job
+        self._jobs[job.ticket] = job
+        self.held += octets
+        self.lines.add(job)
+        return job
+
+    def lease(self, job: Job, worker: Worker, now: float) -> None:
+        """The job, out of its line, goes to the worker, which is out of its own."""
+        assert worker.credit > 0
+        worker.credit -= 1
+        worker.leases[job.ticket] = job
+        job.place, job.dispatched = "leased", now
+        job.client.leased += 1
+        self.lines.enter(worker)
+
+    def unlease(self, worker: Worker, ticket: int, credit: int) -> Job:
+        """The worker has answered: the job, which has no place until it is delivered, or was an orphan."""
+        self.lines.leave(worker)
+        job = worker.leases.pop(ticket)
+        worker.credit += credit
+        self.lines.enter(worker)
+        settle(worker, job.command.digest)
+        self._end_lease(job)
+        return job
+
+    def dissolve(self, worker: Worker) -> list[Job]:
+        """The worker is gone: its leased jobs, oldest first, which have no place until they are put back."""
+        self.lines.leave(worker)
+        worker.credit = 0
+        jobs = [job for job in worker.leases.values() if job.place == "leased"]
+        for job in worker.leases.values():
+            self._end_lease(job)
+        worker.leases.clear()
+        worker.uses.clear()
+        return jobs
+
+    def put_back(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs again that have no place."""
+        self.lines.put_back(jobs)
+
+    def deliver(self, job: Job, octets: int, now: float) -> None:
+        """The job, queued or without a place, has an answer of this size; the client will say RECEIVED."""
+        if job.place == "queued":
+            self.lines.remove(job)
+        job.place, job.body = "delivered", ()
+        self.held += octets - job.held
+        job.held = octets
+        self._windows.grow(job.client, octets - job.octets, now)
+
+    def release(self, job: Job) -> None:
+        """The client wants nothing more of this job."""
+        client, command = job.client, job.command
+        if job.place == "queued":
+            self.lines.remove(job)
+        if job.place == "leased":
+            job.place = "orphan"
+            client.leased -= 1
+        else:
+            job.place = "gone"
+            del self._jobs[job.ticket]
+        job.body = ()
+        self.held -= job.held
+        self._windows.release(client, job.octets, job.held - job.octets, in_slot=job.in_slot)
+        del client.requests[command.request]
+        call = client.calls[command.call]
+        del call.jobs[job.ticket]
+        if call.slot is job:
+            call.slot = None
+        if not call.jobs:
+            del client.calls[command.call]
+
+    def _end_lease(self, job: Job) -> None:
+        if job.place == "orphan":
+            job.place = "gone"
+            del self._jobs[job.ticket]
+        else:
+            job.client.leased -= 1
+
+    def check(self, clients: Iterable[Client], workers: Iterable[Worker]) -> None:
+        """Raise AssertionError where a law is broken. `clients`, `workers`: all that there are."""
+        clients, workers = list(clients), list(workers)
+        self.lines.check(clients, workers)
+        places: Counter[int] = Counter()
+        for client in clients:
+            for line in (client.retried, client.fresh):
+                assert all(job.place == "queued" and job.client is client for job in line.values())
+                places.update(line.keys())
+            mine = list(client.requests.values())
+            places.update(job.ticket for job in mine if job.place == "delivered")
+            assert client.leased == sum(job.place == "leased" for job in mine)
+            assert {j.ticket for j in mine} == {t for call in client.calls.values() for t in call.jobs}
+            for call in client.calls.values():
+                assert call.jobs, "a call is open while it has jobs here"
+                assert [j for j in call.jobs.values() if j.in_slot] == ([call.slot] if call.slot else [])
+        for worker in workers:
+            assert worker.credit >= 0
+            places.update(worker.leases.keys())
+            assert all(job.place in ("leased", "orphan") for job in worker.leases.values())
+            assert worker.uses == Counter(job.command.digest for job in worker.leases.values())
+            assert worker.uses.keys() <= worker.pipelines.keys(), "a lease's pipeline is never forgotten"
+        assert all(count == 1 for count in places.values()), "a job is in exactly one place"
+        assert set(places) == set(self._jobs)
+        assert all(job.ticket == ticket < self._next_ticket for ticket, job in self._jobs.items())
+        alive = [job for job in self._jobs.values() if job.place != "orphan"]
+        assert self.held == sum(job.held for job in alive)
+        assert all(job.client.requests.get(job.command.request) is job for job in alive)
+        assert all(bool(job.body) <= (job.place in ("queued", "leased")) for job in self._jobs.values())

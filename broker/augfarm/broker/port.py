@@ -1,0 +1,215 @@
+"""One of the broker's two sockets, with what watches it: bytes in, events out; actions in, bytes out."""
+
+from __future__ import annotations
+
+import errno
+import socket as sockets_of_python
+import struct
+from collections.abc import Sequence
+
+import zmq
+
+from augfarm.protocol import messages
+from augfarm.protocol.errors import ProtocolError
+from augfarm.protocol.sockets import configure
+
+from .addresses import check_bind, readable
+from .events import CommandReceived, ConnectionLost, Event, GarbageReceived, Send, Side
+from .liveness import Liveness
+from .wire import body_fault
+
+__all__ = ["CannotBind", "Port"]
+
+#: Messages read before other sockets and deadlines get their turn.
+BURST = 100
+#: Messages of one connection that wait to be read. A client that sends faster than the broker reads is held
+#: back by its own queue, so that this bounds what it has here before its window is checked.
+WAITING_MESSAGES = 64
+#: Messages to one connection that wait to be sent: more than credit and window allow. A peer that asks and
+#: does not read is treated as gone.
+UNSENT_MESSAGES = 8192
+
+#: Commands that a peer knows to be about nothing of its own: no pipeline and no request has these names.
+_PROBES: dict[Side, messages.Command] = {
+    "client": messages.Attempt(2**63 - 1, 0),
+    "worker": messages.Forget(bytes(32)),
+}
+_ALLOWED: dict[Side, frozenset[type[messages.Command]]] = {
+    "client": messages.FROM_CLIENT,
+    "worker": messages.FROM_WORKER,
+}
+#: What the system's own words do not make clear.
+_BIND_ERRORS = {
+    errno.ENODEV: "this machine has no such address",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.EADDRINUSE: "another process does already",
+    errno.ENAMETOOLONG: "the path is too long for a socket",
+}
+
+
+class CannotBind(Exception):
+    """The operator's: the broker cannot listen where it was told to. The text says why, in one line."""
+
+
+class Port:
+    """The ROUTER to which all clients, or all workers, connect.
+
+    Args:
+        address: where to listen.
+        frame_bytes: the longest frame that is taken.
+
+    Raises:
+        CannotBind: if it cannot listen there.
+    """
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], side: Side, address: str, frame_bytes: int
+    ) -> None:
+        self.side: Side = side
+        self.socket = context.socket(zmq.ROUTER)
+        configure(
+            self.socket,
+            frame_bytes=frame_bytes,
+            send_messages=UNSENT_MESSAGES,
+            receive_messages=WAITING_MESSAGES,
+        )
+        self.socket.router_mandatory = True
+        self.monitor = self._open_monitor(context)
+        self._liveness = Liveness(self._probe)
+        self._allowed = _ALLOWED[side]
+        self._probe_frame = messages.encode(_PROBES[side])
+        self._all_read = True
+        try:
+            self._bind(address)
+        except CannotBind:
+            self.close(linger_ms=0)
+            raise
+        self.endpoint = readable(self.socket.getsockopt_string(zmq.LAST_ENDPOINT))
+
+    # --- in ------------------------------------------------------------------------------------------------
+
+    def receive(self, now: float) -> list[Event]:
+        """What has come in, without waiting; at most BURST messages."""
+        self._read_monitor(now)
+        events: list[Event] = []
+        for _ in range(BURST):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                self._all_read = True
+                break
+            events.append(self._read(frames, now))
+        else:
+            self._all_read = False
+        return events
+
+    def lost(self, now: float) -> list[Event]:
+        """The connections that have ended. Call it after what :meth:`receive` gave was handled."""
+        found = self._liveness.lost(now, all_read=self._all_read)
+        return [ConnectionLost(self.side, connection, closed) for connection, closed in found]
+
+    def deadline(self) -> float | None:
+        """When :meth:`lost` should be called although nothing came in, or None."""
+        return self._liveness.deadline()
+
+    def _read(self, frames: Sequence[zmq.Frame], now: float) -> Event:
+        connection = frames[0].bytes
+        if not self._liveness.knows(connection):
+            descriptor = _descriptor(frames[-1])
+            if descriptor >= 0:
+                self._liveness.seen(connection, descriptor, now)
+        try:
+            command = messages.decode(frames[1].buffer, self._allowed)
+        except ProtocolError as error:
+            return GarbageReceived(self.side, connection, str(error))
+        body = frames[2:]
+        octets = sum(map(len, body))
+        fault = body_fault(command, len(body), octets)
+        if fault:
+            return GarbageReceived(self.side, connection, fault)
+        return CommandReceived(self.side, connection, command, body, octets)
+
+    def _read_monitor(self, now: float) -> None:
+        while True:
+            try:
+                event, _endpoint = self.monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            _kind, descriptor = struct.unpack("=hi", event)
+            self._liveness.descriptor_ended(descriptor, now)
+
+    # --- out -----------------------------------------------------------------------------------------------
+
+    def send(self, action: Send, now: float) -> None:
+        """Send it without waiting; a peer that cannot be reached will be told as lost."""
+        if not self._try_to_send([action.connection, messages.encode(action.command), *action.body]):
+            self._liveness.unreachable(action.connection, now)
+
+    def watch(self, connection: bytes) -> None:
+        """Keep what tells who closes this connection."""
+        self._liveness.watch(connection)
+
+    def retire(self, connection: bytes) -> None:
+        """The core is done with this connection."""
+        self._liveness.unwatch(connection)
+
+    def close(self, linger_ms: int) -> None:
+        """Close the socket; what is still to be sent may take so long."""
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self._liveness.close()
+        self.socket.close(linger_ms)
+
+    def _probe(self, connection: bytes) -> bool:
+        return self._try_to_send([connection, self._probe_frame])
+
+    def _try_to_send(self, frames: Sequence[bytes | zmq.Frame]) -> bool:
+        try:
+            # Bodies are the frames that came in: libzmq counts references to them, nothing is copied.
+            self.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+        except zmq.ZMQError as error:
+            if error.errno not in (errno.EHOSTUNREACH, errno.EAGAIN):
+                raise
+            return False
+        return True
+
+    # --- making it -----------------------------------------------------------------------------------------
+
+    def _open_monitor(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+        address = f"inproc://monitor-{self.side}"
+        self.socket.monitor(address, zmq.EVENT_DISCONNECTED)
+        monitor = context.socket(zmq.PAIR)
+        # libzmq's own thread would wait for room, and nothing would move meanwhile.
+        monitor.rcvhwm = 0
+        monitor.connect(address)
+        return monitor
+
+    def _bind(self, address: str) -> None:
+        try:
+            check_bind(address)
+            if address.startswith("ipc://") and _answers(address.removeprefix("ipc://")):
+                # libzmq would take the path from whoever listens there.
+                raise CannotBind(f"cannot listen at {address}: another process does already")
+            self.socket.bind(address)
+        except ValueError as error:
+            raise CannotBind(f"--{self.side}s: {error}") from None
+        except zmq.ZMQError as error:
+            text = _BIND_ERRORS.get(error.errno or 0) or zmq.strerror(error.errno or 0)
+            raise CannotBind(f"cannot listen at {address}: {text}") from None
+
+
+def _descriptor(frame: zmq.Frame) -> int:
+    """The descriptor that a frame came over, or -1 for one from inside this process."""
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return -1
+
+
+def _answers(path: str) -> bool:
+    with sockets_of_python.socket(sockets_of_python.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True

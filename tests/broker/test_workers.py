@@ -1,0 +1,251 @@
+"""What each command of a worker does, and what its end does."""
+
+import hashlib
+
+import pytest
+
+from augfarm.protocol import limits
+from augfarm.protocol import messages as m
+
+
+def submit_many(client, count, **options):
+    for request in range(count):
+        client.submit(request, **options)
+
+
+def test_worker_ids_count_up_and_are_not_reused(rig):
+    first, second = rig.worker(), rig.worker()
+    first.say(m.Goodbye())
+    second.lose()
+    third = rig.worker()
+    assert [w.last(m.Joined).worker_id for w in (first, second, third)] == [0, 1, 2]
+
+
+def test_a_worker_gets_as_many_batches_as_it_takes(rig):
+    client = rig.client()
+    submit_many(client, 5)
+    worker = rig.worker(credit=2)
+    assert len(worker.tickets) == 2
+    worker.say(m.Credit(1))
+    assert len(worker.tickets) == 3
+    worker.answer(worker.tickets[0], credit=2)
+    assert len(worker.tickets) == 5
+
+
+def test_the_worker_with_the_fewest_leases_is_next(rig):
+    busy, idle = rig.worker(credit=4), rig.worker(credit=4)
+    client = rig.client()
+    submit_many(client, 4)
+    assert (len(busy.tickets), len(idle.tickets)) == (2, 2)
+    busy.answer(busy.tickets[0])
+    busy.answer(busy.tickets[1])
+    client.submit(10)
+    client.submit(11)
+    assert (len(busy.tickets), len(idle.tickets)) == (4, 2)
+
+
+def test_the_pipeline_comes_before_the_first_batch_that_names_it_and_only_once(rig):
+    worker, client = rig.worker(), rig.client()
+    submit_many(client, 2)
+    kinds = [type(command) for command, _ in worker.inbox]
+    assert kinds == [m.Joined, m.Pipeline, m.Dispatch, m.Dispatch]
+    assert worker.body_of_last(m.Pipeline) == (rig.SPEC,)
+
+
+def test_a_worker_forgets_the_pipeline_that_was_named_longest_ago_and_none_that_it_needs(rig):
+    worker, client = rig.worker(credit=limits.MAX_WORKER_CREDIT), rig.client()
+    specs = [b"spec %d" % n for n in range(limits.MAX_WORKER_PIPELINES + 1)]
+    digests = [hashlib.sha256(spec).digest() for spec in specs]
+    for spec, digest in zip(specs, digests, strict=True):
+        client.say(m.Pipeline(digest), spec)
+    for number, digest in enumerate(digests[:-1]):
+        client.submit(number, digest=digest)
+    for ticket in worker.tickets[1:]:
+        worker.answer(ticket)
+    client.submit(20, digest=digests[-1])
+    assert [f.digest for f in worker.heard(m.Forget)] == [digests[1]]
+    for number, digest in enumerate(digests[2:]):  # all that it holds is at work
+        client.submit(30 + number, digest=digest)
+    client.submit(40, digest=digests[1])
+    assert len(worker.heard(m.Forget)) == 1
+    assert worker.body_of_last(m.Pipeline) == (specs[1],)
+
+
+def test_a_failure_reaches_the_client_with_its_words(rig):
+    worker, client = rig.worker(), rig.client()
+    client.submit(3)
+    worker.fail(worker.tickets[0], "raised")
+    expected = m.Fail(3, 0, 0, "raised", "ValueError", "no", "Traceback")
+    assert client.last(m.Fail) == expected
+    client.say(m.Received((3,)))
+    assert rig.core.status(rig.now)["totals"]["failed"] == 1
+
+
+def test_the_longest_failure_still_fits_its_frame(rig):
+    worker, client = rig.worker(), rig.client()
+    client.submit(3)
+    text = "é" * limits.MAX_TEXT_LENGTH
+    failed = m.Failed(worker.tickets[0], 1, "raised", "E", text, "x" * limits.MAX_TRACEBACK_LENGTH)
+    worker.say(failed)
+    worker.say(m.Failed(99, 1, "raised", "E", text, ""))
+    client.submit(4)
+    text = "\N{GRINNING FACE}" * 57_000 + "x" * 5_000
+    worker.say(m.Failed(worker.tickets[1], 1, "raised", "E", text, "x" * 30_000))
+    assert len(m.encode(client.last(m.Fail))) <= limits.MAX_COMMAND_BYTES
+
+
+def test_a_result_beyond_the_limit_is_a_failure(rig):
+    class Huge(bytes):
+        def __len__(self):
+            return limits.MAX_BATCH_BYTES * 2
+
+    worker, client = rig.worker(), rig.client()
+    client.submit(0)
+    worker.say(m.Result(worker.tickets[0], 1, 0.0), Huge())
+    assert client.last(m.Fail).kind == "too-large"
+    assert client.heard(m.Deliver) == []
+
+
+def test_seconds_queued_are_those_before_its_turn(rig):
+    worker, client = rig.worker(credit=2), rig.client()
+    submit_many(client, 3)
+    rig.now += 5
+    worker.answer(worker.tickets[0], seconds=4.5)
+    rig.now += 2
+    worker.answer(worker.tickets[1])
+    rig.now += 1
+    worker.answer(worker.tickets[2])
+    assert [(d.seconds_queued, d.seconds_augmenting) for d in client.heard(m.Deliver)] == [
+        (0.0, 4.5),
+        (5.0, 0.5),
+        (7.0, 0.5),
+    ]
+
+
+def test_a_dead_worker_gives_everything_back_at_the_head_of_the_queue_in_order(rig):
+    dying, client = rig.worker(credit=3), rig.client()
+    submit_many(client, 5)
+    dying.lose()
+    worker = rig.worker(credit=5)
+    assert [d.index for d in worker.heard(m.Dispatch)] == [0, 1, 2, 3, 4]
+    assert not set(worker.tickets) - {0, 1, 2, 3, 4}
+
+
+def test_only_the_batch_at_work_counts_an_attempt_and_only_if_the_process_died(rig):
+    client = rig.client()
+    submit_many(client, 2)
+    rig.worker().lose(closed_by_peer=True)
+    assert client.heard(m.Attempt) == [m.Attempt(0, 1)]
+    rig.worker().lose(closed_by_peer=False)
+    rig.worker().say(m.Goodbye())
+    assert client.heard(m.Attempt) == [m.Attempt(0, 1)]
+    worker = rig.worker()
+    for ticket in worker.tickets:
+        worker.answer(ticket)
+    assert [(d.request, d.attempts) for d in client.heard(m.Deliver)] == [(0, 1), (1, 0)]
+
+
+def test_an_orphan_at_work_takes_the_blame_with_it(rig):
+    client = rig.client()
+    client.submit(0, call=1)
+    client.submit(1, call=2)
+    worker = rig.worker()
+    client.say(m.Cancel(1))
+    worker.lose()
+    assert client.heard(m.Attempt) == []
+    assert rig.core.status(rig.now)["queued"] == 1
+
+
+def test_a_batch_that_kills_its_workers_is_given_up_and_the_farm_goes_on(rig):
+    client = rig.client()
+    submit_many(client, 2)
+    for _ in range(3):
+        dying = rig.worker()
+        assert dying.heard(m.Dispatch)[0].index == 0
+        dying.lose()
+    fail = client.last(m.Fail)
+    assert (fail.request, fail.kind, fail.attempts, fail.worker_id) == (0, "poisoned", 3, 2)
+    worker = rig.worker()
+    assert [d.index for d in worker.heard(m.Dispatch)] == [1]
+    assert rig.core.status(rig.now)["totals"]["poisoned"] == 1
+
+
+def test_an_attempt_is_taken_back_when_the_session_joins_again(rig):
+    client = rig.client()
+    client.submit(0)
+    rig.worker(token=b"w" * 16).lose()
+    worker = rig.worker(token=b"w" * 16)
+    assert client.heard(m.Attempt) == [m.Attempt(0, 1), m.Attempt(0, 0)]
+    assert worker.last(m.Joined).worker_id == 0
+    assert len(worker.tickets) == 1
+
+
+def test_a_worker_that_comes_back_keeps_its_id_and_nothing_else(rig):
+    client = rig.client()
+    submit_many(client, 2)
+    old = rig.worker(token=b"w" * 16)
+    new = rig.worker(token=b"w" * 16)
+    assert old.last(m.Refused).code == "replaced"
+    assert new.last(m.Joined).worker_id == 0
+    assert [d.index for d in new.heard(m.Dispatch)] == [0, 1]
+    old.answer(old.tickets[0])
+    assert client.heard(m.Deliver) == []
+    assert client.heard(m.Attempt) == []
+    assert [type(c) for c, _ in new.inbox][1] is m.Pipeline, "it is told the pipeline again"
+
+
+def test_a_late_answer_is_dropped(rig):
+    worker, client = rig.worker(), rig.client()
+    client.submit(0)
+    ticket = worker.tickets[0]
+    worker.answer(ticket)
+    worker.answer(ticket)
+    worker.answer(12345)
+    assert len(client.heard(m.Deliver)) == 1
+    assert rig.core.status(rig.now)["totals"]["late"] == 2
+    assert rig.core.status(rig.now)["workers"][0]["credit"] == 2
+
+
+def test_a_worker_cannot_answer_for_another(rig):
+    mine, other, client = rig.worker(), rig.worker(), rig.client()
+    client.submit(0)
+    other.answer(mine.tickets[0])
+    assert client.heard(m.Deliver) == []
+
+
+def test_a_goodbye_is_answered_and_the_rest_goes_to_others(rig):
+    leaving, client = rig.worker(), rig.client()
+    submit_many(client, 2)
+    leaving.say(m.Goodbye())
+    assert leaving.last(m.Goodbye)
+    assert leaving.retired
+    assert len(rig.worker().tickets) == 2
+
+
+def test_credit_has_a_limit(rig):
+    worker = rig.worker(credit=limits.MAX_WORKER_CREDIT)
+    worker.say(m.Credit(1))
+    assert worker.last(m.Refused).code == "credit"
+
+
+def test_an_answer_that_takes_too_much_sends_the_batch_to_another(rig):
+    client, worker = rig.client(), rig.worker(credit=2)
+    client.submit(0)
+    worker.answer(worker.tickets[0], credit=limits.MAX_WORKER_CREDIT)
+    assert worker.last(m.Refused).code == "credit"
+    assert len(rig.worker().tickets) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        m.Failed(0, 1, "poisoned", "", "", ""),
+        m.Join(limits.PROTOCOL_VERSION, b"x" * 16, "", 1, {}),
+    ],
+)
+def test_what_the_state_does_not_allow_is_refused_by_name(rig, command):
+    client, worker = rig.client(), rig.worker()
+    client.submit(0)
+    worker.say(command)
+    assert worker.last(m.Refused).code == "unexpected"
+    assert rig.core.status(rig.now)["queued"] == 1
