@@ -1,0 +1,123 @@
+"""``python -m augfarm.worker``: a pool of worker processes, also as ``augfarm worker``."""
+
+# ruff: noqa: E402  numpy, which nearly everything below imports, reads its thread limits when it is loaded.
+from __future__ import annotations
+
+from augfarm.worker.environment import check_threads, limit_threads
+
+limit_threads()
+
+import importlib
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from augfarm.compat import hush, import_imgaug
+from augfarm.protocol.link import check_address
+from augfarm.worker.pool import DEFAULT_DRAIN_TIMEOUT_S, PoolSettings, WorkerPool, number_of_processes
+
+__all__ = ["app", "main"]
+
+#: What a program exits with that was called in a way that cannot work.
+EXIT_USAGE = 2
+
+log = logging.getLogger("augfarm.worker")
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def worker(
+    broker: Annotated[
+        str, typer.Option(envvar="AUGFARM_BROKER", help="The broker's port for workers.")
+    ] = "tcp://127.0.0.1:5556",
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            envvar="AUGFARM_PROCESSES", help="How many processes; all cores by default, -1 for all but one."
+        ),
+    ] = None,
+    maxtasksperchild: Annotated[
+        int | None,
+        typer.Option(
+            envvar="AUGFARM_MAXTASKSPERCHILD", min=1, help="Replace a process after so many batches."
+        ),
+    ] = None,
+    allow_import: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="AUGFARM_ALLOW_IMPORT",
+            help="A module of yours whose augmenters and functions pipelines may name; may be repeated.",
+        ),
+    ] = None,
+    drain_timeout: Annotated[
+        float,
+        typer.Option(
+            envvar="AUGFARM_DRAIN_TIMEOUT",
+            min=0.0,
+            help="Seconds that a batch at work may take after SIGTERM before its process is killed.",
+        ),
+    ] = DEFAULT_DRAIN_TIMEOUT_S,
+    parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    scratch: Annotated[str | None, typer.Option(hidden=True)] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", envvar="AUGFARM_QUIET", help="Log warnings only.")
+    ] = False,
+) -> None:
+    """Augment batches for a broker, on all cores or as many as you say.
+
+    SIGTERM and Ctrl-C let every process finish the batch at work and give the rest back.
+    """
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s augfarm worker[%(process)d]: %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    try:
+        check_address(broker)
+        count = number_of_processes(processes)
+    except ValueError as error:
+        _leave(str(error))
+    _prepare(tuple(allow_import or ()))
+    settings = PoolSettings(
+        broker=broker,
+        processes=count,
+        max_tasks=maxtasksperchild,
+        allow_import=tuple(allow_import or ()),
+        drain_timeout=drain_timeout,
+        parent_fd=parent_fd,
+        scratch=scratch,
+    )
+    log.info("starting %d worker %s for %s", count, "process" if count == 1 else "processes", broker)
+    sys.exit(WorkerPool(settings).run())
+
+
+def _prepare(allow_import: tuple[str, ...]) -> None:
+    """Import once what all processes need, and see that they can be forked."""
+    try:
+        import_imgaug()
+    except ImportError as error:
+        _leave(str(error))
+    hush()
+    for name in allow_import:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            _leave(f"--allow-import {name}: {type(error).__name__}: {error}")
+    for warning in check_threads():
+        log.warning("%s", warning)
+
+
+def _leave(text: str) -> None:
+    print(text, file=sys.stderr)
+    sys.exit(EXIT_USAGE)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="augfarm worker")
+
+
+if __name__ == "__main__":
+    main()
