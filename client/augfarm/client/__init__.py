@@ -1,0 +1,37 @@
+"""augfarm for trainers: `Client` on any farm, `Pool` in place of imgaug's."""
+
+from augfarm.protocol.errors import (
+    AugfarmError,
+    AugmentationFailed,
+    BatchFailed,
+    BatchPoisoned,
+    ClosedError,
+    FarmError,
+    FarmRefused,
+    FarmUnavailable,
+    InvalidBatch,
+    InvalidPipeline,
+)
+from augfarm.protocol.seeds import Seed
+
+from .client import Client
+from .outcomes import BatchInfo, FailedBatch
+from .pool import Pool
+
+__all__ = [
+    "AugfarmError",
+    "AugmentationFailed",
+    "BatchFailed",
+    "BatchInfo",
+    "BatchPoisoned",
+    "Client",
+    "ClosedError",
+    "FailedBatch",
+    "FarmError",
+    "FarmRefused",
+    "FarmUnavailable",
+    "InvalidBatch",
+    "InvalidPipeline",
+    "Pool",
+    "Seed",
+]

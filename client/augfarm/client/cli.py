@@ -1,0 +1,95 @@
+"""The command line: one program, `augfarm`.
+
+`augfarm broker` and `augfarm worker` replace this process by theirs, so that a trainer's environment needs
+neither, and theirs nothing of this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from augfarm.protocol.errors import AugfarmError
+
+__all__ = ["main"]
+
+#: The broker's default address for clients.
+DEFAULT_BROKER = "tcp://127.0.0.1:5555"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Image augmentation for training loops, spread over any number of cores and machines.",
+)
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+Broker = Annotated[
+    str, typer.Option("--broker", envvar="AUGFARM_BROKER", help="The broker's address for clients.")
+]
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def broker(context: typer.Context) -> None:
+    """Run the broker of a farm. See `augfarm broker --help`."""
+    _become("augfarm.broker", context.args)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def worker(context: typer.Context) -> None:
+    """Run worker processes for a farm. See `augfarm worker --help`."""
+    _become("augfarm.worker", context.args)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def demo(context: typer.Context) -> None:
+    """Run imgaug's multicore tutorial on a local farm: times, and a picture. See `augfarm demo --help`."""
+    _become("augfarm.client.demo", context.args)
+
+
+@app.command()
+def spec(
+    pipeline: Annotated[str, typer.Argument(help="file.py:name, module:name, or a spec file.")],
+) -> None:
+    """Print a pipeline as data, for a client that has no imgaug."""
+    from .loading import load_spec
+
+    print(load_spec(pipeline).decode())
+
+
+@app.command()
+def status(
+    broker: Broker = DEFAULT_BROKER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the broker's report as JSON.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the broker.")] = 3.0,
+) -> None:
+    """Print what a farm is doing: workers, clients, batches, memory."""
+    from . import report
+
+    found = report.ask(broker, timeout)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        report.show(found, broker)
+
+
+def main() -> None:
+    """Run the command line; errors of augfarm's own are one line, not a traceback."""
+    try:
+        app()
+    except (AugfarmError, ValueError) as error:
+        print(f"augfarm: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _become(module: str, arguments: list[str]) -> None:
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+
+
+if __name__ == "__main__":
+    main()

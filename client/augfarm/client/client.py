@@ -1,0 +1,372 @@
+"""The client: batches out, augmented batches in."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import secrets
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from augfarm.protocol import batches as batch_forms
+from augfarm.protocol import limits, pipelines
+from augfarm.protocol.errors import AugfarmError, ClosedError, InvalidBatch
+from augfarm.protocol.link import check_address
+from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, SEEDINGS, Seed, Seeding
+
+from .calls import BatchIterator, Call, Numbering, load
+from .events import BatchTaken, CallEnded, CallOpened
+from .local import LocalFarm, resolve_processes
+from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
+from .progress import Progress, length_of
+from .results import AsyncResult
+from .service import Pending, Service
+from .session import Session
+
+__all__ = ["Client"]
+
+#: Where `Client` looks for its broker when it is given no address.
+ADDRESS_VARIABLE = "AUGFARM_BROKER"
+
+
+class Client:
+    """Augments batches on a farm: one that runs somewhere, or one of its own on this machine.
+
+    Close it when done, best by ``with``. It connects in the background: nothing here waits for the farm.
+
+    Args:
+        pipeline: an imgaug augmenter; or a path to a pipeline spec, as ``augfarm spec`` writes it; or a
+            spec as a dict.
+        address: the broker's client address, ``tcp://HOST:PORT`` or ``ipc://PATH``. Without it
+            ``$AUGFARM_BROKER``; without that a local farm, which ends with this client however that ends.
+        processes: asks for a local farm, with so many workers: None all cores, -1 all but one.
+        maxtasksperchild: batches after which a local worker process is replaced by a new one.
+        seed: the base seed, from 0 to 2^63-1. None draws one from the system; see :attr:`seed`.
+        seeding: ``"worker"``: each worker draws streams of its own, seeded by ``seed + worker_id``.
+            ``"batch"``: a batch is seeded by ``seed + index``, so the output is the same for any number of
+            workers, and equals that of ``imgaug.multicore.Pool(seed=seed)``.
+        timeout: seconds without progress, while batches wait, after which the next batch raises
+            :class:`~augfarm.protocol.errors.FarmUnavailable`. None: wait for ever, with a warning after 3 s
+            and then every 10 s.
+
+    Raises:
+        ValueError: for an argument that makes no sense, or an address together with `processes`.
+        InvalidPipeline: for a pipeline that cannot travel; it says where in the pipeline, and what to do.
+        FarmUnavailable: for a local farm where imgaug is not installed.
+
+    Attributes:
+        seed: the base seed in use.
+        seeding: as given.
+    """
+
+    def __init__(
+        self,
+        pipeline: Any,
+        address: str | None = None,
+        *,
+        processes: int | None = None,
+        maxtasksperchild: int | None = None,
+        seed: int | None = None,
+        seeding: Seeding = "worker",
+        timeout: float | None = None,
+    ) -> None:
+        if address is not None and processes is not None:
+            raise ValueError("give an address (a farm that runs) or processes (a local farm), not both")
+        if seeding not in SEEDINGS:
+            raise ValueError(f"expected seeding to be one of {', '.join(SEEDINGS)}, got {seeding!r}")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"expected timeout to be None or a number of seconds above 0, got {timeout!r}")
+        if maxtasksperchild is not None:
+            _check_whole("maxtasksperchild", maxtasksperchild, 1)
+        if seed is not None:
+            _check_whole("seed", seed, 0, SEED_MAX)
+        if address is None and processes is None:
+            address = os.environ.get(ADDRESS_VARIABLE) or None
+        if address is not None and maxtasksperchild is not None:
+            raise ValueError("maxtasksperchild is for a local farm; give it to `augfarm worker` on this one")
+
+        self.seed: int = secrets.randbelow(IMGAUG_SEED_MAX) if seed is None else int(seed)
+        self.seeding: Seeding = seeding
+        self._spec = pipelines.load(pipeline)
+        self._digest = pipelines.digest(self._spec)
+        self._pid = os.getpid()
+        self._closed = False
+        self._numbering = Numbering()
+        self._call_numbers = itertools.count()
+        self._request_numbers = itertools.count()
+        self._results: weakref.WeakSet[AsyncResult] = weakref.WeakSet()
+        # An augmenter of this very process is trusted with the modules that it comes from; a spec is not.
+        live = not isinstance(pipeline, (str, os.PathLike, dict, bytes))
+        self._imports = pipelines.imports(self._spec) if live else ()
+        farm: LocalFarm | None = None
+        if address is None:
+            farm = LocalFarm(resolve_processes(processes), maxtasksperchild, self._imports)
+            address = farm.address
+        self.address: str = check_address(address)
+        session = Session(
+            base_seed=self.seed, seeding=seeding, address=_name_of(self.address, farm), timeout=timeout
+        )
+        self._service = Service(
+            self.address,
+            session,
+            {self._digest: self._spec},
+            base_seed=self.seed,
+            seeding=seeding,
+            keeper=farm,
+        )
+        self._farm = farm
+        self._service.start()
+        self._finalizer = weakref.finalize(self, _stop, self._service, self._pid)
+
+    # --- calls ---------------------------------------------------------------------------------------------
+
+    def imap_batches(
+        self,
+        batches: Iterable[Any],
+        output_buffer_size: int | None = None,
+        *,
+        start: int | None = None,
+        on_error: OnError = "raise",
+        with_info: bool = False,
+        progress: bool = False,
+    ) -> BatchIterator:
+        """Augment batches as they come, in order.
+
+        Iterate over the result; loading begins at the first ``next()``. Each batch comes back in the form in
+        which it was given, in new arrays that are the caller's own.
+
+        Args:
+            batches: any iterable, also an endless one. A batch is an imgaug ``UnnormalizedBatch`` or
+                ``Batch``; an array (N,H,W,C) or (N,H,W); a list of images (H,W,C) or (H,W) of any sizes; or
+                a dict with imgaug's field names (images, heatmaps, segmentation_maps, keypoints,
+                bounding_boxes, polygons, line_strings) and keys of the caller's own. An image may also be
+                the bytes of an encoded file. It is copied when it is taken, so its arrays may be reused.
+            output_buffer_size: how many batches may be under way or waiting here: when the k-th batch is
+                handed over, at most ``output_buffer_size + k`` have been taken from `batches`. None follows
+                the broker's advice: enough to keep the farm busy, at most 256.
+            start: the number of the first batch; later ones and later calls count on from there. None: go on
+                counting, over the client's lifetime.
+            on_error: for a batch that has no result: ``"raise"`` its error, ``"skip"`` the batch, or
+                ``"return"`` a :class:`FailedBatch` in its place.
+            with_info: give pairs ``(batch, BatchInfo)``.
+            progress: show a progress bar on standard error.
+
+        Raises:
+            ValueError: for arguments that make no sense.
+            ClosedError: after close(), and in a forked child.
+            From the iteration: AugmentationFailed or BatchPoisoned for a batch that has no result,
+            InvalidBatch for one that cannot be sent, FarmRefused, FarmUnavailable, and whatever `batches`
+            itself raises, after all batches before it.
+        """
+        return self._call(batches, output_buffer_size, True, start, on_error, with_info, progress)
+
+    def imap_batches_unordered(
+        self,
+        batches: Iterable[Any],
+        output_buffer_size: int | None = None,
+        *,
+        start: int | None = None,
+        on_error: OnError = "raise",
+        with_info: bool = False,
+        progress: bool = False,
+    ) -> BatchIterator:
+        """Augment batches as they come, each handed over as soon as it is done; see :meth:`imap_batches`."""
+        return self._call(batches, output_buffer_size, False, start, on_error, with_info, progress)
+
+    def map_batches(
+        self,
+        batches: Iterable[Any],
+        *,
+        start: int | None = None,
+        on_error: OnError = "raise",
+        with_info: bool = False,
+        progress: bool = False,
+    ) -> list[Any]:
+        """Augment all batches and return them as a list, in order; see :meth:`imap_batches`."""
+        return list(self._call(batches, None, True, start, on_error, with_info, progress))
+
+    def map_batches_async(
+        self,
+        batches: Iterable[Any],
+        callback: Callable[[list[Any]], Any] | None = None,
+        error_callback: Callable[[BaseException], Any] | None = None,
+    ) -> AsyncResult:
+        """Augment all batches in the background; the result has ``get``, ``wait``, ``ready``, ``successful``.
+
+        Args:
+            callback: called with the list of all batches, in a thread of its own.
+            error_callback: called with the exception instead, if there is one.
+        """
+        iterator = self._call(batches, None, True, None, "raise", False, False)
+        result = AsyncResult(iterator, callback, error_callback)
+        self._results.add(result)
+        return result
+
+    def replay(self, batch: Any, info: BatchInfo | Seed) -> Any:
+        """Augment one batch again as the farm did, in this process, on one core. Needs imgaug here.
+
+        Args:
+            batch: the batch as it was given to the farm.
+            info: its BatchInfo (``with_info=True``), or its seed (``AugmentationFailed.seed``).
+
+        Returns:
+            The same output again, in the form of `batch`; or the same exception again.
+        """
+        from augfarm.protocol.augment import Recipe
+
+        seed = info.seed if isinstance(info, BatchInfo) else info
+        if not isinstance(seed, Seed):
+            raise ValueError(f"expected a BatchInfo with a seed, or a Seed, got {info!r}")
+        packed = batch_forms.pack(batch, seed.index)
+        recipe = Recipe(self._spec, allow_imports=self._imports)
+        return packed.keep.restore(recipe.augment(packed.tree, seed))
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Wait for results of map_batches_async, then leave the farm. Open iterators raise ClosedError."""
+        if os.getpid() == self._pid and not self._closed:
+            self._closed = True
+            for result in list(self._results):
+                result.wait()
+        self._finalizer()
+
+    def terminate(self) -> None:
+        """Leave the farm at once; everything under way raises ClosedError."""
+        self._closed = True
+        self._finalizer()
+
+    def join(self) -> None:
+        """After close() or terminate(): both have waited already, so this returns at once.
+
+        Raises:
+            ValueError: before them, as multiprocessing.Pool does.
+        """
+        if not self._closed:
+            raise ValueError("the client is still open: close() or terminate() it before join()")
+
+    def __enter__(self) -> Client:
+        self._check_usable()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.terminate()
+
+    def __repr__(self) -> str:
+        where = f"{self._farm.processes} local processes" if self._farm else self.address
+        return f"<augfarm.client.Client on {where}, seed={self.seed}, seeding={self.seeding!r}>"
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _call(
+        self,
+        batches: Iterable[Any],
+        buffer: int | None,
+        ordered: bool,
+        start: int | None,
+        on_error: OnError,
+        with_info: bool,
+        progress: bool,
+    ) -> BatchIterator:
+        self._check_usable()
+        if not isinstance(batches, Iterable):
+            raise ValueError(f"expected an iterable of batches, got {type(batches).__name__}")
+        if buffer is not None:
+            _check_whole("output_buffer_size", buffer, 1)
+        if on_error not in ON_ERROR:
+            raise ValueError(f"expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+        if start is not None:
+            _check_whole("start", start, 0, SEED_MAX)
+            self._numbering = Numbering(int(start))
+        number = next(self._call_numbers)
+        call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
+        poster = _Poster(call, self._service, self._numbering, self._request_numbers, self._digest)
+        bar = Progress(length_of(batches)) if progress else None
+        service = self._service
+
+        def begin() -> None:
+            service.post(CallOpened(number), call)
+            threading.Thread(
+                target=load, args=(batches, call, poster), name=f"augfarm-loader-{number}", daemon=True
+            ).start()
+
+        return BatchIterator(
+            self,
+            call,
+            begin,
+            lambda: service.post(CallEnded(number)),
+            on_error=on_error,
+            with_info=with_info,
+            progress=bar,
+        )
+
+    def _check_usable(self) -> None:
+        if os.getpid() != self._pid:
+            raise ClosedError(
+                f"this client was made in process {self._pid} and cannot be used in its forked child "
+                f"{os.getpid()}: make a Client there"
+            )
+        if self._closed:
+            raise ClosedError("the client is closed: make another one")
+
+
+class _Poster:
+    """Gives each batch its number, copies it, and posts it to the link. Called by the loader."""
+
+    def __init__(
+        self,
+        call: Call,
+        service: Service,
+        numbering: Numbering,
+        requests: itertools.count[int],
+        digest: bytes,
+    ) -> None:
+        self._call = call
+        self._service = service
+        self._numbering = numbering
+        self._requests = requests
+        self._digest = digest
+
+    def __call__(self, batch: Any, position: int) -> None:
+        taken_at = time.monotonic()
+        index = self._numbering.take()
+        try:
+            packed = batch_forms.pack(batch, index)
+            views = batch_forms.encode(packed.tree, index, limits.MAX_BATCH_BYTES)
+        except InvalidBatch as error:
+            self._call.add(position, Outcome(index, batch, error))
+            return
+        # The one copy: the caller may reuse its arrays, and a lost batch is sent again from here.
+        body = [view if isinstance(view, bytes) else bytes(view) for view in views]
+        request = next(self._requests)
+        self._service.post(
+            BatchTaken(request, self._call.number, index, self._digest, sum(map(len, body))),
+            Pending(self._call, position, index, batch, packed.keep, list(body), taken_at),
+        )
+
+
+def _stop(service: Service, pid: int) -> None:
+    if os.getpid() == pid:
+        with contextlib.suppress(AugfarmError):
+            service.stop()
+
+
+def _name_of(address: str, farm: LocalFarm | None) -> str:
+    return address if farm is None else "the local farm (it is starting)"
+
+
+def _check_whole(name: str, value: Any, smallest: int, largest: int | None = None) -> None:
+    try:
+        good = not isinstance(value, bool) and int(value) == value and value >= smallest
+    except (TypeError, ValueError):
+        good = False
+    if not good or (largest is not None and value > largest):
+        upper = "" if largest is None else f" to {largest}"
+        raise ValueError(f"expected {name} to be a whole number from {smallest}{upper}, got {value!r}")

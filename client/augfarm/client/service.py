@@ -1,0 +1,340 @@
+"""The client's shell: one thread that owns the connection and does what the session decides.
+
+Other threads leave events in its inbox and wake it through a socket pair. It knows nothing of the Client
+object, so that dropping a Client is enough to stop it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import socket
+import threading
+import time
+import traceback
+from collections import deque
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, Protocol
+
+from augfarm.protocol import limits
+from augfarm.protocol.batches import Keep
+from augfarm.protocol.codec import Buffer, cut, decode_body
+from augfarm.protocol.errors import (
+    AugfarmError,
+    AugmentationFailed,
+    ClosedError,
+    FarmRefused,
+    FarmUnavailable,
+    ProtocolError,
+)
+from augfarm.protocol.link import CommandArrived, ConnectionEnded, GarbageArrived, Link, LinkEvent
+from augfarm.protocol.messages import TO_CLIENT, Deliver, Fail, Goodbye, Hello, Pipeline, Welcome
+from augfarm.protocol.seeds import Seed, Seeding
+
+from .calls import Call
+from .events import (
+    Action,
+    BatchTaken,
+    CallEnded,
+    CallOpened,
+    ConnectionLost,
+    Event,
+    GiveUp,
+    HandOver,
+    Heard,
+    Notice,
+    Reconnect,
+    Refuse,
+    Send,
+    SendBatch,
+    SendPipeline,
+    SetAdvice,
+)
+from .outcomes import Outcome, error_of
+from .session import Session
+
+__all__ = ["FIRST_ADVICE", "Keeper", "Pending", "Service", "software"]
+
+#: Where notices go: standard error, unless the trainer has set up logging.
+_logger = logging.getLogger("augfarm.client")
+
+#: output_buffer_size of calls that set none, until the broker gives advice.
+FIRST_ADVICE = 4
+#: How often the processes of a local farm are looked after when nothing else happens, in seconds.
+KEEPER_INTERVAL_S = 0.5
+#: How long a client that closes waits for its Goodbye to leave, in seconds.
+CLOSE_LINGER_S = 0.2
+
+
+class Keeper(Protocol):
+    """Looks after the processes of a local farm."""
+
+    def look_after(self) -> str | None:
+        """Start again what died. Returns why the farm cannot work, or None."""
+
+    def stop(self) -> None:
+        """End all processes and leave nothing behind."""
+
+
+@dataclass
+class Pending:
+    """A batch on its way: its frames for sending (again), and what makes the answer the caller's own."""
+
+    call: Call
+    position: int
+    index: int
+    #: As it was given, for FailedBatch.
+    batch: Any
+    keep: Keep
+    #: Whole buffers; they are cut to the connection's frame size when they are sent.
+    body: list[Buffer]
+    taken_at: float
+    sent_at: float = field(default=0.0)
+
+
+def software() -> str:
+    """What this side calls itself when it says HELLO."""
+    return f"augfarm {metadata.version('augfarm')}"
+
+
+class Service:
+    """The thread that owns one client's connection.
+
+    Args:
+        address: the broker's.
+        session: decides; only this thread uses it once :meth:`start` was called.
+        pipelines: specs by digest.
+        base_seed, seeding: for telling callers what seeded a batch.
+        keeper: of a local farm; stopped with this service.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        session: Session,
+        pipelines: dict[bytes, bytes],
+        *,
+        base_seed: int,
+        seeding: Seeding,
+        keeper: Keeper | None = None,
+    ) -> None:
+        self._session = session
+        self._pipelines = pipelines
+        self._base_seed = base_seed
+        self._seeding = seeding
+        self._keeper = keeper
+        self._greeting = Hello(limits.PROTOCOL_VERSION, secrets.token_bytes(limits.TOKEN_BYTES), software())
+        self._address = address
+        self._inbox: deque[tuple[Event, Call | Pending | None]] = deque()
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        #: Guards the inbox against posts that come too late. Re-entrant, since the garbage collector may
+        #: drop an iterator, and so post its end, while this thread is posting.
+        self._gate = threading.RLock()
+        self._stopping = False
+        self._stopped = False
+        self._calls: dict[int, Call] = {}
+        self._pending: dict[int, Pending] = {}
+        self._frame_bytes = limits.MAX_TCP_FRAME_BYTES
+        self._refusal: AugfarmError | None = None
+        #: The broker's advice for calls that set no output_buffer_size.
+        self.advice = FIRST_ADVICE
+        self._thread = threading.Thread(target=self._run, name="augfarm-link", daemon=True)
+
+    # --- from any thread -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def post(self, event: Event, subject: Call | Pending | None = None) -> None:
+        """Leave an event; `subject` is the call of a CallOpened or the batch of a BatchTaken."""
+        with self._gate:
+            if not self._stopped:
+                self._inbox.append((event, subject))
+                self._wake()
+            elif isinstance(subject, Call):
+                subject.fail(self._refusal or ClosedError("the client is closed"))
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End every call, say Goodbye, stop the thread and the local farm. Safe to call again."""
+        self._stopping = True
+        self._wake()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+    def _wake(self) -> None:
+        # A full buffer means that it is awake already; a closed one that it has stopped.
+        with contextlib.suppress(OSError):
+            self._wake_in.send(b"\0")
+
+    # --- the link's thread ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        error: AugfarmError = ClosedError("the client was closed")
+        link = None
+        try:
+            link = Link(self._address, self._greeting, TO_CLIENT)
+            link.watch(self._wake_out.fileno())
+            while not self._stopping:
+                self._turn(link)
+            link.send(Goodbye())
+        except Exception:  # a defect of ours must end calls, not leave them waiting
+            error = AugfarmError(f"the client's link thread failed:\n{traceback.format_exc()}")
+        finally:
+            self._shut_down(link, error)
+
+    def _shut_down(self, link: Link | None, error: AugfarmError) -> None:
+        with self._gate:
+            self._stopped = True
+            self._refusal = self._refusal or error
+            calls = [*self._calls.values(), *(c for _, c in self._inbox if isinstance(c, Call))]
+            self._inbox.clear()
+        for call in calls:
+            call.fail(error)
+        self._calls.clear()
+        self._pending.clear()
+        if link is not None:
+            link.close(CLOSE_LINGER_S)
+        if self._keeper is not None:
+            self._keeper.stop()
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def _turn(self, link: Link) -> None:
+        """Wait for something to happen and deal with all of it."""
+        now = time.monotonic()
+        deadline = self._session.deadline()
+        wait = None if deadline is None else max(0.0, deadline - now)
+        if self._keeper is not None:
+            wait = KEEPER_INTERVAL_S if wait is None else min(wait, KEEPER_INTERVAL_S)
+        if link.poll(wait):
+            with contextlib.suppress(BlockingIOError):
+                self._wake_out.recv(4096)
+        for link_event in link.receive():
+            self._hear(link_event, link)
+        while self._inbox:
+            event, subject = self._inbox.popleft()
+            self._admit(event, subject)
+            self._do(self._session.handle(event, time.monotonic()), link)
+        now = time.monotonic()
+        deadline = self._session.deadline()
+        if deadline is not None and now >= deadline:
+            self._do(self._session.expire(now), link)
+        self._look_after_farm()
+
+    def _hear(self, event: LinkEvent, link: Link) -> None:
+        match event:
+            case CommandArrived(command, body):
+                if isinstance(command, Welcome):
+                    self._frame_bytes = command.frame_bytes
+                now = time.monotonic()
+                for action in self._session.handle(Heard(command), now):
+                    if isinstance(action, HandOver):
+                        self._hand_over(action, body, now)
+                    else:
+                        self._do([action], link)
+            case ConnectionEnded(reason):
+                self._do(self._session.handle(ConnectionLost(reason), time.monotonic()), link)
+            case GarbageArrived(reason):
+                _logger.warning("augfarm: the broker sent what this client does not understand: %s", reason)
+
+    def _admit(self, event: Event, subject: Call | Pending | None) -> None:
+        match event:
+            case CallOpened(number):
+                assert isinstance(subject, Call)
+                self._calls[number] = subject
+                subject.follow(self.advice)
+                if self._refusal is not None:
+                    subject.fail(self._refusal)
+            case BatchTaken(request=request, call=number):
+                assert isinstance(subject, Pending)
+                if number in self._calls:
+                    self._pending[request] = subject
+            case CallEnded(number):
+                self._calls.pop(number, None)
+                for request in [r for r, p in self._pending.items() if p.call.number == number]:
+                    del self._pending[request]
+            case _:
+                pass
+
+    def _do(self, actions: list[Action], link: Link) -> None:
+        for action in actions:
+            match action:
+                case Send(command):
+                    link.send(command)
+                case SendPipeline(digest):
+                    link.send(Pipeline(digest), cut(self._pipelines[digest], self._frame_bytes))
+                case SendBatch(command):
+                    pending = self._pending[command.request]
+                    pending.sent_at = time.monotonic()
+                    frames = [f for buffer in pending.body for f in cut(buffer, self._frame_bytes)]
+                    link.send(command, frames)
+                case SetAdvice(batches):
+                    self.advice = batches
+                    for call in self._calls.values():
+                        call.follow(batches)
+                case Notice(text):
+                    _logger.warning("augfarm: %s", text)
+                case GiveUp(waiting_for, text):
+                    for call in self._calls.values():
+                        call.interrupt(FarmUnavailable(text, waiting_for=waiting_for))
+                case Refuse(code, text):
+                    self._refuse(FarmRefused(f"the broker refused this client: {text}", code=code))
+                case Reconnect(reason):
+                    link.reconnect(reason)
+                case HandOver():
+                    raise AssertionError("answers come with a body")
+
+    def _hand_over(self, action: HandOver, body: list[Buffer], now: float) -> None:
+        pending = self._pending.pop(action.request)
+        pending.call.add(pending.position, self._outcome(pending, action.answer, body, now))
+
+    def _outcome(self, pending: Pending, answer: Deliver | Fail, body: list[Buffer], now: float) -> Outcome:
+        worker_in_seed = answer.worker_id if self._seeding == "worker" else 0
+        seed = Seed(self._seeding, self._base_seed, pending.index, worker_in_seed)
+        if isinstance(answer, Fail):
+            error = error_of(answer, pending.index, seed)
+            return Outcome(
+                pending.index,
+                pending.batch,
+                error,
+                answer.worker_id,
+                seed,
+                answer.attempts,
+                answered_at=now,
+            )
+        try:
+            batch = pending.keep.restore(decode_body(body))
+        except ProtocolError as error:
+            text = f"worker {answer.worker_id} sent a result that cannot be read: {error}"
+            failure = AugmentationFailed(text, index=pending.index, worker_id=answer.worker_id, seed=seed)
+            return Outcome(pending.index, pending.batch, failure, answer.worker_id, seed, answered_at=now)
+        away = now - pending.sent_at
+        return Outcome(
+            pending.index,
+            batch,
+            None,
+            answer.worker_id,
+            seed,
+            answer.attempts,
+            seconds_queued=(pending.sent_at - pending.taken_at) + answer.seconds_queued,
+            seconds_wire=max(0.0, away - answer.seconds_queued - answer.seconds_augmenting),
+            seconds_augmenting=answer.seconds_augmenting,
+            answered_at=now,
+        )
+
+    def _look_after_farm(self) -> None:
+        if self._keeper is None or self._refusal is not None:
+            return
+        reason = self._keeper.look_after()
+        if reason is not None:
+            self._refuse(FarmUnavailable(reason, waiting_for="workers"))
+
+    def _refuse(self, error: AugfarmError) -> None:
+        self._refusal = error
+        for call in self._calls.values():
+            call.fail(error)

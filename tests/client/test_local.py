@@ -1,0 +1,39 @@
+"""The local farm's arguments; its processes are tested in tests/integration."""
+
+import importlib.util
+
+import pytest
+
+from augfarm.client import local
+from augfarm.protocol.errors import FarmUnavailable
+
+
+@pytest.mark.parametrize(
+    ("cores", "asked", "expected"),
+    [(1, -1, 1), (3, -1, 2), (4, -2, 2), (4, -100, 1), (4, None, 4), (4, 7, 7), (None, None, 1)],
+)
+def test_processes_mean_what_they_do_in_imgaug(monkeypatch, cores, asked, expected):
+    monkeypatch.setattr(local.os, "cpu_count", lambda: cores)
+    assert local.resolve_processes(asked) == expected
+
+
+@pytest.mark.parametrize("asked", [0, 1.5, True, "2"])
+def test_other_values_are_refused(asked):
+    with pytest.raises(ValueError, match="processes"):
+        local.resolve_processes(asked)
+
+
+def test_without_imgaug_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FarmUnavailable, match=r"pip install --no-deps imgaug==0\.4\.0"):
+        local.LocalFarm(1)
+
+
+def test_a_deep_temporary_directory_is_avoided(monkeypatch, tmp_path):
+    deep = tmp_path / ("d" * 80)
+    deep.mkdir()
+    monkeypatch.setattr(local.tempfile, "tempdir", str(deep))
+    scratch = local._make_scratch()
+    assert len(scratch) < local.MAX_SCRATCH_LENGTH
+    assert not list(deep.iterdir())
+    local.shutil.rmtree(scratch)
