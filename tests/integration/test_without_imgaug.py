@@ -58,6 +58,12 @@ def test_a_client_that_cannot_import_imgaug(two_workers, spec):
     assert done.stdout == expected(two_workers.clients)
 
 
+def test_importing_the_client_leaves_numpy_as_it_is():
+    code = "import numpy; before = set(vars(numpy)); import augfarm.client; assert set(vars(numpy)) == before"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 @pytest.mark.slow
 def test_the_base_install_in_an_environment_of_its_own(two_workers, spec, tmp_path):
     python = tmp_path / "venv" / "bin" / "python"

@@ -134,7 +134,7 @@ def test_encoding_changes_nothing() -> None:
 def test_another_imgaug_on_the_other_side(monkeypatch: pytest.MonkeyPatch, ours: tuple[str, str]) -> None:
     theirs = " ".join(augfarm.compat.imgaug_distribution())
     spec = pipelines.encode(iaa.Noop())
-    monkeypatch.setattr(pipelines, "imgaug_distribution", lambda: ours)
+    monkeypatch.setattr(augfarm.compat, "imgaug_distribution", lambda: ours)
     with pytest.raises(InvalidPipeline) as caught:
         pipelines.decode(spec)
     assert theirs in str(caught.value)

@@ -15,6 +15,7 @@ from augfarm.protocol.errors import (
 from augfarm.protocol.seeds import Seed
 
 from .client import Client
+from .dropin import use_for_imgaug
 from .outcomes import BatchInfo, FailedBatch
 from .pool import Pool
 
@@ -34,4 +35,5 @@ __all__ = [
     "InvalidPipeline",
     "Pool",
     "Seed",
+    "use_for_imgaug",
 ]

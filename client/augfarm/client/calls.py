@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from augfarm.protocol.errors import FarmRefused, FarmUnavailable
+from augfarm.protocol.errors import AugfarmError, FarmRefused, FarmUnavailable
 
 from .ordering import Reorder
 from .outcomes import FailedBatch, OnError, Outcome
@@ -159,6 +159,7 @@ class BatchIterator(Iterator[Any]):
         client: kept alive as long as the iterator is.
         start: opens the call and starts its loader.
         end: ends it; called once.
+        error_to_raise: what to raise for a batch's error.
     """
 
     def __init__(
@@ -171,6 +172,7 @@ class BatchIterator(Iterator[Any]):
         on_error: OnError,
         with_info: bool,
         progress: Progress | None,
+        error_to_raise: Callable[[AugfarmError], BaseException] = lambda error: error,
     ) -> None:
         self._client = client
         self._call = call
@@ -178,6 +180,7 @@ class BatchIterator(Iterator[Any]):
         self._on_error = on_error
         self._with_info = with_info
         self._progress = progress
+        self._error_to_raise = error_to_raise
         self._finalizer = weakref.finalize(self, _finish, call, end, progress)
 
     def __iter__(self) -> BatchIterator:
@@ -195,7 +198,7 @@ class BatchIterator(Iterator[Any]):
                 if self._progress is not None:
                     self._progress.advance(outcome)
                 if isinstance(outcome.error, FarmRefused) or (outcome.error and self._on_error == "raise"):
-                    raise outcome.error
+                    raise self._error_to_raise(outcome.error)
                 if outcome.error is None or self._on_error == "return":
                     return self._present(outcome)
         except FarmUnavailable:

@@ -96,6 +96,8 @@ class Client:
         self._pid = os.getpid()
         self._closed = False
         self._numbering = Numbering()
+        #: What the caller sees of a batch's error; Pool changes it.
+        self._error_to_raise: Callable[[AugfarmError], BaseException] = lambda error: error
         self._call_numbers = itertools.count()
         self._request_numbers = itertools.count()
         self._results: weakref.WeakSet[AsyncResult] = weakref.WeakSet()
@@ -305,6 +307,7 @@ class Client:
             on_error=on_error,
             with_info=with_info,
             progress=bar,
+            error_to_raise=self._error_to_raise,
         )
 
     def _check_usable(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -9,7 +11,7 @@ from augfarm.protocol.errors import AugfarmError, AugmentationFailed, BatchPoiso
 from augfarm.protocol.messages import Fail
 from augfarm.protocol.seeds import Seed
 
-__all__ = ["ON_ERROR", "BatchInfo", "FailedBatch", "OnError", "Outcome", "error_of"]
+__all__ = ["ON_ERROR", "BatchInfo", "FailedBatch", "OnError", "Outcome", "error_of", "with_builtin_type"]
 
 OnError = Literal["raise", "skip", "return"]
 ON_ERROR: tuple[OnError, ...] = get_args(OnError)
@@ -108,3 +110,30 @@ def error_of(fail: Fail, index: int, seed: Seed) -> AugfarmError:
         remote_traceback=fail.traceback,
         attempts=fail.attempts,
     )
+
+
+def with_builtin_type(error: AugfarmError) -> AugfarmError:
+    """The error as an instance of the worker's exception type besides, where that is one of Python's own.
+
+    So that ``except ValueError`` goes on working for who came from ``imgaug.multicore.Pool``, which raises
+    the worker's exception itself. Its attributes are those of AugmentationFailed.
+    """
+    if not isinstance(error, AugmentationFailed):
+        return error
+    kind = getattr(builtins, error.exception_type, None)
+    if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, _ENDS_LOOPS):
+        return error
+    # Ours first, so that its text is the one that is shown; MemoryError insists on being first itself.
+    for bases in ((AugmentationFailed, kind), (kind, AugmentationFailed)):
+        with contextlib.suppress(TypeError):
+            both = type(AugmentationFailed.__name__, bases, {"__module__": __name__})
+            # Without __init__: types such as UnicodeDecodeError insist on arguments of their own.
+            mixed: AugmentationFailed = kind.__new__(both)
+            mixed.args = error.args
+            mixed.__dict__.update(error.__dict__)
+            return mixed
+    return error  # two layouts that do not go together
+
+
+#: A loop would take these for its end.
+_ENDS_LOOPS = (StopIteration, StopAsyncIteration)

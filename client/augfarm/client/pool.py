@@ -1,26 +1,41 @@
-"""imgaug.multicore.Pool, name for name, on a local farm or on a remote one."""
+"""imgaug.multicore.Pool, name for name, on a local farm or on a remote one.
+
+Source: imgaug/multicore.py, class Pool. What differs, on purpose:
+
+- batches may be any iterable, for every method, and in every form that `Client` takes;
+- without `output_buffer_size` no more is loaded than keeps the farm busy (imgaug's loads everything);
+- `maxtasksperchild` counts batches (imgaug's counts chunks), and `chunksize` changes nothing;
+- a block that ends by an exception stops at once (imgaug's finishes all queued work first);
+- errors are ValueErrors besides imgaug's AssertionErrors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX
 
 from .calls import BatchIterator, Numbering
 from .client import Client
 from .local import resolve_processes
+from .outcomes import with_builtin_type
 from .results import AsyncResult
 
-__all__ = ["Pool"]
+__all__ = ["InvalidArgument", "Pool"]
+
+
+class InvalidArgument(ValueError, AssertionError):
+    """An argument outside its range; imgaug raises AssertionError for the same."""
 
 
 class Pool:
     """Stands in for ``imgaug.multicore.Pool``: the same arguments, the same bytes for the same seed.
 
     Where imgaug's hangs (a worker that dies, a loop that is left, a small buffer) this one goes on or says
-    why not. Batches may be any iterable, not only lists and generators.
+    why not. Its processes start with the first call, or with ``with``. An augmenter's error is an
+    AugmentationFailed and also an instance of the type that it had on the worker, if that is one of Python's.
 
     Args:
         augseq: the augmenter.
@@ -29,8 +44,11 @@ class Pool:
         seed: from 0 to 2^31-1; batch i is seeded by ``seed + i`` over the pool's lifetime. None draws one.
 
     Raises:
-        ValueError: for arguments outside these ranges (imgaug: AssertionError).
+        InvalidArgument: for arguments outside these ranges.
     """
+
+    #: The broker to use; None starts a local farm. Set by :func:`.dropin.use_for_imgaug`.
+    _address: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -39,13 +57,22 @@ class Pool:
         maxtasksperchild: int | None = None,
         seed: int | None = None,
     ) -> None:
-        if seed is not None and not 0 <= seed <= IMGAUG_SEED_MAX:
-            raise ValueError(f"expected seed to be from 0 to {IMGAUG_SEED_MAX}, got {seed!r}")
+        if seed is not None and not (_is_whole(seed) and 0 <= seed <= IMGAUG_SEED_MAX):
+            raise InvalidArgument(
+                f"Expected `seed` to be None or a whole number from 0 to {IMGAUG_SEED_MAX}, got {seed!r}"
+            )
+        if maxtasksperchild is not None and not (_is_whole(maxtasksperchild) and maxtasksperchild > 0):
+            raise InvalidArgument(
+                f"Expected `maxtasksperchild` to be None or a whole number from 1, got {maxtasksperchild!r}"
+            )
+        try:
+            self._workers = resolve_processes(processes)
+        except ValueError as error:
+            raise InvalidArgument(str(error)) from None
         self.augseq = augseq
         self.processes = processes
         self.maxtasksperchild = maxtasksperchild
         self.seed = seed
-        self._workers = resolve_processes(processes)
         self._client: Client | None = None
         #: Batches are counted over the pool's lifetime, also when it was closed in between.
         self._numbering = Numbering()
@@ -57,7 +84,8 @@ class Pool:
         return SimpleNamespace(_processes=self._workers)
 
     def map_batches(self, batches: Iterable[Any], chunksize: int | None = None) -> list[Any]:
-        """Augment all batches and return them as a list, in order. `chunksize` changes nothing here."""
+        """Augment all batches and return them as a list, in order."""
+        _check_chunksize(chunksize)
         return self._running().map_batches(batches)
 
     def map_batches_async(
@@ -68,19 +96,24 @@ class Pool:
         error_callback: Callable[[BaseException], Any] | None = None,
     ) -> AsyncResult:
         """Augment all batches in the background; see :meth:`Client.map_batches_async`."""
+        _check_chunksize(chunksize)
         return self._running().map_batches_async(batches, callback, error_callback)
 
     def imap_batches(
         self, batches: Iterable[Any], chunksize: int | None = 1, output_buffer_size: int | None = None
     ) -> BatchIterator:
         """Augment batches as they come, in order; see :meth:`Client.imap_batches`."""
-        return self._running().imap_batches(batches, output_buffer_size or None)
+        _check_chunksize(chunksize)
+        buffer = _buffer(output_buffer_size)
+        return self._running().imap_batches(batches, buffer)
 
     def imap_batches_unordered(
         self, batches: Iterable[Any], chunksize: int | None = 1, output_buffer_size: int | None = None
     ) -> BatchIterator:
         """Augment batches as they come, each handed over as soon as it is done."""
-        return self._running().imap_batches_unordered(batches, output_buffer_size or None)
+        _check_chunksize(chunksize)
+        buffer = _buffer(output_buffer_size)
+        return self._running().imap_batches_unordered(batches, buffer)
 
     def close(self) -> None:
         """Wait for results under way in the background, then stop. A later call starts new processes."""
@@ -115,12 +148,35 @@ class Pool:
 
     def _running(self) -> Client:
         if self._client is None:
+            remote = self._address is not None
             self._client = Client(
                 self.augseq,
-                processes=self._workers,
-                maxtasksperchild=self.maxtasksperchild,
-                seed=self.seed,
+                self._address,
+                processes=None if remote else self._workers,
+                maxtasksperchild=None if remote else self.maxtasksperchild,
+                seed=None if self.seed is None else int(self.seed),
                 seeding="batch",
             )
             self._client._numbering = self._numbering
+            self._client._error_to_raise = with_builtin_type
         return self._client
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is a whole number: Python's, or numpy's, which callers often have."""
+    try:
+        return not isinstance(value, bool) and value.__index__() == value
+    except (AttributeError, TypeError):
+        return False
+
+
+def _check_chunksize(chunksize: int | None) -> None:
+    if chunksize is not None and not (_is_whole(chunksize) and chunksize > 0):
+        raise InvalidArgument(f"Expected `chunksize` to be None or a whole number from 1, got {chunksize!r}")
+
+
+def _buffer(size: int | None) -> int | None:
+    """imgaug takes 0 for None."""
+    if size is not None and not (_is_whole(size) and size >= 0):
+        raise InvalidArgument(f"Expected buffer size to be greater than zero, got {size!r}")
+    return size or None

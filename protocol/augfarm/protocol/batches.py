@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 
-from ..compat import import_imgaug
 from .codec import Buffer, Tree, encode_body
 from .errors import InvalidBatch, ProtocolError
 from .forms import check_form
@@ -141,6 +140,8 @@ def unpack_request(tree: Tree) -> Any:
         raise ProtocolError("a request's form is unnormalized or normalized")
     if not columns.keys() <= set(FIELDS):
         raise ProtocolError("a request has a column of an unknown name")
+    from ..compat import import_imgaug  # only here: importing it changes numpy for imgaug's sake
+
     imgaug = sys.modules.get("imgaug.augmentables") or import_imgaug().augmentables
     records = Records()
     values: dict[str, Any] = {}

@@ -155,7 +155,8 @@ class AugmentationFailed(BatchFailed):
         self.remote_traceback = remote_traceback
 
     def __str__(self) -> str:
-        text = super().__str__()
+        # Not super()'s: client.outcomes.with_builtin_type puts other exceptions behind this one.
+        text = str(self.args[0])
         return f"{text}\n\nOn the worker:\n{self.remote_traceback}" if self.remote_traceback else text
 
 

@@ -31,7 +31,6 @@ import os
 import sys
 from typing import Any
 
-from ..compat import imgaug_distribution, import_imgaug
 from . import limits
 from .allowlist import short
 from .errors import InvalidPipeline
@@ -56,6 +55,8 @@ def encode(augmenter: object) -> bytes:
     """
     if not _is_augmenter(augmenter):
         raise InvalidPipeline(_not_a_pipeline(augmenter))
+    from ..compat import imgaug_distribution  # only here: importing it changes numpy for imgaug's sake
+
     node = Encoder().node(augmenter, "")
     distribution, version = imgaug_distribution()
     spec = canonical(
@@ -81,6 +82,8 @@ def decode(spec: bytes | bytearray | memoryview, *, allow_imports: tuple[str, ..
         InvalidPipeline: for whatever else the bytes are, and where the spec was made with another imgaug.
         ImportError: where there is no imgaug here.
     """
+    from ..compat import imgaug_distribution, import_imgaug
+
     envelope = _parse(spec)
     import_imgaug()
     theirs = (envelope["imgaug"]["distribution"], envelope["imgaug"]["version"])
