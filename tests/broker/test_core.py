@@ -113,13 +113,13 @@ def test_the_farm_is_told_at_once_and_then_when_it_changes(rig):
 def test_a_client_that_came_between_two_changes_is_told_the_last_one(rig):
     old = rig.client()
     rig.pass_time(1)
-    first = rig.worker()
-    rig.worker().lose()
+    rig.worker()
+    second = rig.worker()
     between = rig.client()
-    first.say(m.Goodbye())
+    assert (old.last(m.Farm).workers, between.last(m.Farm).workers) == (1, 2)
+    second.lose()
     rig.pass_time(1)
-    assert old.last(m.Farm) == between.last(m.Farm)
-    assert between.last(m.Farm).workers == 0
+    assert between.last(m.Farm).workers == 1
 
 
 def test_ends_of_unknown_connections_are_nothing(rig):

@@ -157,6 +157,16 @@ def test_while_results_are_over_the_budget_nothing_is_granted():
     assert w.open("c").octets == 0
 
 
+def test_a_window_does_not_grow_into_what_results_have_grown_to():
+    w = windows(octets=2, batches=2, most_batches=1)
+    w.adjust("a", w.open("a").serial)
+    w.adjust("b", w.open("b").serial)
+    w.charge("b", 0)
+    w.grow("b", 1, 10.0)
+    assert w.rebalance(10.0) == [("a", Offer(2, 1, 1))]
+    w.check()
+
+
 class Clients(RuleBasedStateMachine):
     """Clients that use their windows to the full and obey new ones when Hypothesis says so."""
 

@@ -180,6 +180,16 @@ def test_an_attempt_is_taken_back_when_the_session_joins_again(rig):
     assert len(worker.tickets) == 1
 
 
+def test_no_attempt_is_taken_back_from_a_batch_that_was_answered(rig):
+    client = rig.client()
+    client.submit(0)
+    rig.worker(token=b"w" * 16).lose()
+    other = rig.worker()
+    other.answer(other.tickets[0])
+    rig.worker(token=b"w" * 16)
+    assert client.heard(m.Attempt) == [m.Attempt(0, 1)]
+
+
 def test_a_worker_that_comes_back_keeps_its_id_and_nothing_else(rig):
     client = rig.client()
     submit_many(client, 2)

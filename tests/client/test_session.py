@@ -215,6 +215,14 @@ def test_timeout_gives_up_and_the_batch_may_still_come():
     assert driver.session.deadline() is None
 
 
+def test_a_probe_is_no_progress():
+    driver = Driver(make(timeout=5.0))
+    driver.do(WELCOME, FARM, CallOpened(0), taken(0))
+    driver.now = 4.0
+    assert driver.do(Heard(Attempt(2**63 - 1, 0))) == []
+    assert driver.session.deadline() == 5.0
+
+
 def test_an_answer_is_progress():
     driver = Driver(make(timeout=5.0))
     driver.do(WELCOME, FARM, window(9), CallOpened(0), taken(0), taken(1))

@@ -185,8 +185,8 @@ class Core:
         if not isinstance(greeting, (m.Hello, m.Join)) or not isinstance(greeting, greeting_type):
             return m.Refused("expected-hello", f"the first command is {greeting_type.__name__.upper()}")
         if greeting.version != limits.PROTOCOL_VERSION:
-            ours = f"the broker ({self._floor.software}) speaks protocol version {limits.PROTOCOL_VERSION}"
-            return m.Refused("version", f"{ours}, the peer version {greeting.version}")
+            ours = f"the broker ({self._floor.software}) speaks protocol {limits.PROTOCOL_VERSION}"
+            return m.Refused("version", f"{ours}, the peer {greeting.version}")
         session_key = (event.user_id, greeting.token)
         old = self._sessions(side).get(session_key)
         if old is not None:

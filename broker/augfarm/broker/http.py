@@ -6,6 +6,7 @@ Both ask the loop itself, so that a loop that is stuck shows.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -26,6 +27,8 @@ ANSWER_TIMEOUT_MS = 2000
 REQUEST_TIMEOUT_S = 5.0
 #: How soon the server sees that it should stop, in seconds.
 POLL_S = 0.1
+
+log = logging.getLogger("augfarm.broker")
 
 
 class Page:
@@ -75,9 +78,17 @@ class _Server(ThreadingHTTPServer):
         self.stopping = threading.Event()
         super().__init__(address, _Handler)
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Who asked has hung up: nothing to tell anybody. http.server would print a traceback."""
+        log.debug("an HTTP request ended early", exc_info=True)
+
     def ask(self) -> dict[str, Any] | None:
         """The loop's report, or None where it does not answer."""
-        with self.context.socket(zmq.DEALER) as socket:
+        try:
+            socket = self.context.socket(zmq.DEALER)
+        except zmq.ZMQError:  # no descriptor is left
+            return None
+        with socket:
             socket.linger = 0
             socket.connect(STATUS_ADDRESS)
             socket.send(messages.encode(messages.Status()))

@@ -156,6 +156,9 @@ class Ledger:
             places.update(job.ticket for job in mine if job.place == "delivered")
             assert client.leased == sum(job.place == "leased" for job in mine)
             assert {j.ticket for j in mine} == {t for call in client.calls.values() for t in call.jobs}
+            windowed = [job.octets for job in mine if not job.in_slot]
+            grown = sum(job.held - job.octets for job in mine)
+            assert self._windows.used(client) == (len(windowed), sum(windowed), grown)
             for call in client.calls.values():
                 assert call.jobs, "a call is open while it has jobs here"
                 assert [j for j in call.jobs.values() if j.in_slot] == ([call.slot] if call.slot else [])

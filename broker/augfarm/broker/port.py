@@ -118,6 +118,8 @@ class Port:
             descriptor = _descriptor(frames[-1])
             if descriptor >= 0:
                 self._liveness.seen(connection, descriptor, now)
+        if len(frames) < 2:
+            return GarbageReceived(self.side, connection, "a message without frames")
         try:
             command = messages.decode(frames[1].buffer, self._allowed)
         except ProtocolError as error:

@@ -11,7 +11,8 @@ charge    what the account takes from the budget: the larger of granted and offe
 
 Laws:
 
-- the charges add up to no more than the budget, unless results have grown beyond what came in;
+- what all clients have sent or may send is no more than the budget; the charges are no more either, unless
+  results have grown beyond what came in;
 - a client uses no more than its charge;
 - growth is offered only out of what is free; a window that shrinks is charged at its old size until the
   client obeys the new one. So the sum of all that clients may send never exceeds the budget.
@@ -89,9 +90,14 @@ class _Account:
     def held(self) -> int:
         return self.octets + max(0, self.grown)
 
-    def due(self) -> Amount:
+    def promised(self) -> Amount:
+        """What the client has sent or may send."""
         allowed = self.allowed()
-        return Amount(max(allowed.batches, self.batches), max(allowed.octets, self.held()))
+        return Amount(max(allowed.batches, self.batches), max(allowed.octets, self.octets))
+
+    def due(self) -> Amount:
+        promised = self.promised()
+        return Amount(promised.batches, max(promised.octets, self.held()))
 
 
 class Windows(Generic[C]):
@@ -197,6 +203,11 @@ class Windows(Generic[C]):
         """The window that the client has now or will have next."""
         return self._accounts[client].window()
 
+    def used(self, client: C) -> tuple[int, int, int]:
+        """Its batches outside slots, their bytes, and by how much all its results have grown."""
+        account = self._accounts[client]
+        return account.batches, account.octets, account.grown
+
     def charged(self) -> Amount:
         """What all accounts take from the budget."""
         return self._charged
@@ -205,9 +216,9 @@ class Windows(Generic[C]):
         """Raise AssertionError where a law is broken."""
         charges = [account.charge for account in self._accounts.values()]
         assert self._charged == Amount(sum(c.batches for c in charges), sum(c.octets for c in charges))
-        grown = sum(max(0, account.grown) for account in self._accounts.values())
-        assert self._charged.batches <= self._budget.batches
-        assert self._charged.octets <= self._budget.octets + grown
+        promises = [account.promised() for account in self._accounts.values()]
+        assert self._charged.batches == sum(p.batches for p in promises) <= self._budget.batches
+        assert sum(p.octets for p in promises) <= self._budget.octets
         for account in self._accounts.values():
             assert account.charge == account.due()
             assert 0 <= account.batches <= account.charge.batches
@@ -236,10 +247,11 @@ class Windows(Generic[C]):
         message, and more will be free.
         """
         reached = []
-        for now, charge, want, budget, charged in zip(
-            account.granted, account.charge, wanted, self._budget, self._charged, strict=True
+        # Not up to the charge: the part of it that results have grown to is in use.
+        for now, promised, want, budget, charged in zip(
+            account.granted, account.promised(), wanted, self._budget, self._charged, strict=True
         ):
-            most = min(want, charge + max(0, budget - charged))
+            most = min(want, promised + max(0, budget - charged))
             worthwhile = want <= now or most == want or most - now >= want // 4
             reached.append(most if worthwhile or not whole else now)
         return Amount(*reached)

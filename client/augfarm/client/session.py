@@ -269,8 +269,9 @@ class Session:
             case Deliver() | Fail():
                 return self._answer(command, now)
             case Attempt(request, attempts):
-                self._progress_at = now
+                # For a request of nobody's it is the broker asking whether this connection lives.
                 if request in self._requests:
+                    self._progress_at = now
                     self._requests[request].attempts = attempts
                 return []
             case Refused(code, text):
