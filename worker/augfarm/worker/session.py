@@ -5,7 +5,7 @@ broker's is awaited, so that the last result has left) or *ended*::
 
     away ──JOINED──► joined ──stop, or the last of its tasks──► leaving ──GOODBYE──► ended
       ▲                │                                           │
-      └─connection ends┘                                           └─connection ends, or 5 s─► ended
+      └─connection ends┘                                           └─connection ends, or 30 s► ended
 
 - The channel is ordered and the broker knows what the worker holds, so PIPELINE, FORGET and DISPATCH stand in
   one queue and are obeyed in the order in which they came: a FORGET never overtakes a batch that needs its
@@ -58,9 +58,9 @@ EXIT_VERSION = 3
 EXIT_REVOKED = 4
 _REFUSED_FOR_GOOD = {"version": EXIT_VERSION, "revoked": EXIT_REVOKED}
 
-#: How long a leaving worker waits for the broker's Goodbye, in seconds: a result of MAX_BATCH_BYTES takes as
-#: long on a link of 200 MB/s, and a broker that is gone is noticed sooner.
-GOODBYE_TIMEOUT_S = 5.0
+#: How long a leaving worker waits for the broker's Goodbye, in seconds: a result of 100 MB takes as long on a
+#: link of 4 MB/s. A broker that is gone or frozen is noticed sooner, by the end of the connection.
+GOODBYE_TIMEOUT_S = 30.0
 #: A refused worker asks again after this long, in seconds: a full broker is not asked by thousands at once.
 REFUSED_WAIT_S = 1.0
 #: When a worker without a broker says so for the first time, and how long it is then silent, in seconds.
