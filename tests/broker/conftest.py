@@ -53,6 +53,11 @@ class Client(Peer):
         index = request if index is None else index
         self.say(m.Submit(request, call, index, 1, "batch", digest, attempts), b"x" * octets)
 
+    def receive(self, request):
+        """Say that the answer to this request was read."""
+        answers = self.heard((m.Deliver, m.Fail))
+        self.say(m.Received(tuple(a.receipt for a in answers if a.request == request)))
+
 
 class Worker(Peer):
     @property

@@ -24,7 +24,7 @@ def test_a_batch_goes_out_and_its_result_comes_back(rig):
     deliver = client.last(m.Deliver)
     assert (deliver.request, deliver.worker_id, deliver.attempts) == (7, 0, 0)
     assert client.body_of_last(m.Deliver) == (b"y" * 50,)
-    client.say(m.Received((7,)))
+    client.receive(7)
     assert rig.core.status(rig.now)["memory"]["held"] == len(rig.SPEC)
 
 
@@ -44,7 +44,7 @@ def test_received_makes_room(rig):
     client.submit(0)
     client.submit(1)
     worker.answer(worker.tickets[1])
-    client.say(m.Received((1,)))
+    client.receive(1)
     client.submit(2)
     assert len(worker.tickets) == 3
 
@@ -65,7 +65,7 @@ def test_a_slot_is_free_again_when_its_batch_is_received(rig):
     client.submit(0, 20_000)
     client.submit(1, 9_000)
     worker.answer(worker.tickets[0])
-    client.say(m.Received((0,)))
+    client.receive(0)
     client.submit(2, 20_000)
     assert not client.retired
 
@@ -78,10 +78,38 @@ def test_cancel_forgets_a_call_wherever_its_batches_are(rig):
     worker.answer(worker.tickets[0], credit=0)
     client.say(m.Cancel(1))
     [state] = rig.core.status(rig.now)["clients"]
-    assert (state["calls"], state["queued"], state["leased"], state["delivered"]) == (1, 1, 0, 0)
+    assert (state["calls"], state["queued"], state["leased"], state["delivered"]) == (2, 1, 0, 1)
+    assert client.last(m.Cancelled).call == 1
     worker.answer(worker.tickets[1])
     assert [d.request for d in client.heard(m.Deliver)] == [0], "the answer to an orphan is dropped"
     assert worker.last(m.Dispatch).index == 9
+
+
+def test_a_client_that_cancels_and_does_not_read_gets_no_more_room(rig):
+    """Its answers lie in the broker's queue for its connection: they stay charged until it says RECEIVED."""
+    rig.start(max_open_batches=1)
+    worker, client = rig.worker(credit=3), rig.client()
+    client.submit(0, call=1)
+    client.submit(1, call=1)
+    for ticket in list(worker.tickets):
+        worker.answer(ticket, 5_000)
+    client.say(m.Cancel(1))
+    assert rig.core.status(rig.now)["memory"]["held"] == 10_000 + len(rig.SPEC)
+    client.receive(0)
+    client.receive(1)
+    assert rig.core.status(rig.now)["memory"]["held"] == len(rig.SPEC)
+    assert rig.core.status(rig.now)["clients"][0]["calls"] == 0
+
+
+def test_receipts_cannot_be_guessed(rig):
+    receipts = set()
+    for secret in (b"one", b"two"):
+        rig.start(secret=secret)
+        worker, client = rig.worker(), rig.client()
+        client.submit(0)
+        worker.answer(worker.tickets[0])
+        receipts.add(client.last(m.Deliver).receipt)
+    assert len(receipts) == 2
 
 
 def test_clients_are_served_in_turn_and_each_oldest_first(rig):
@@ -107,7 +135,7 @@ def test_a_batch_that_has_killed_too_many_fails_when_it_is_submitted(rig):
     fail = client.last(m.Fail)
     assert (fail.request, fail.kind, fail.attempts) == (4, "poisoned", 3)
     assert worker.tickets == []
-    client.say(m.Received((4,)))
+    client.receive(4)
     assert rig.core.status(rig.now)["clients"][0]["delivered"] == 0
 
 
@@ -160,7 +188,7 @@ def test_the_window_is_told_again_only_when_the_shares_change(rig):
     for request in range(50):
         client.submit(request)
         worker.answer(worker.tickets[-1])
-        client.say(m.Received((request,)))
+        client.receive(request)
         rig.pass_time(0.2)
     assert len(client.heard(m.Window)) == 1
     rig.client()

@@ -1,12 +1,14 @@
 """Connections and sessions; and the whole core under random peers, honest and forged, its laws checked."""
 
 import hashlib
+import re
 from collections import deque
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from augfarm.broker import manners
 from augfarm.broker.core import Core
 from augfarm.broker.events import (
     CommandReceived,
@@ -16,6 +18,7 @@ from augfarm.broker.events import (
     Send,
     StopRequested,
 )
+from augfarm.broker.windows import ADJUST_TIMEOUT_S
 from augfarm.protocol import limits
 from augfarm.protocol import messages as m
 
@@ -127,6 +130,92 @@ def test_ends_of_unknown_connections_are_nothing(rig):
     rig.handle(ConnectionLost("worker", b"nobody", True))
 
 
+# --- peers that keep what others need, or say too much ------------------------------------------------
+
+
+def test_a_client_that_keeps_its_old_window_is_refused_and_others_get_their_share(rig):
+    silent, worker = rig.client(adjust=False), rig.worker()
+    silent.submit(0)
+    rig.pass_time(ADJUST_TIMEOUT_S / 2)
+    other = rig.client()
+    assert other.last(m.Window).octets == 0
+    rig.pass_time(ADJUST_TIMEOUT_S / 2 - 1)
+    assert not silent.retired
+    assert rig.core.deadline() <= rig.now + 1
+    rig.pass_time(1)
+    refused = silent.last(m.Refused)
+    assert (refused.code, silent.retired) == ("window", True)
+    assert "ADJUSTED" in refused.text
+    rig.pass_time(1)
+    assert other.last(m.Window).octets == 10_000
+    worker.answer(worker.tickets[0])
+    assert [c["session"] for c in rig.core.status(rig.now)["clients"]] == [1]
+
+
+def test_a_client_that_obeys_late_but_in_time_stays(rig):
+    client = rig.client(adjust=False)
+    rig.pass_time(ADJUST_TIMEOUT_S - 1)
+    client.say(m.Adjusted(client.last(m.Window).serial))
+    rig.pass_time(10 * ADJUST_TIMEOUT_S)
+    assert not client.retired
+
+
+def test_a_farm_that_comes_and_goes_is_told_in_full(rig):
+    for n in range(200):
+        token = n.to_bytes(16, "big")
+        worker, client = rig.worker(token), rig.client(token)
+        worker.lose()
+        client.say(m.Goodbye())
+    assert [line.split()[0] for line in rig.logs] == ["worker", "client"] * 400
+    assert not any("not logged" in line for line in rig.logs)
+
+
+def flood_with_greetings(rig):
+    rig.client(b"f" * 16, pipeline=False).say(m.Goodbye())
+
+
+def flood_with_garbage(rig):
+    rig.handle(GarbageReceived("client", rig.new_connection(), "?"))
+
+
+def flood_with_batches_given_up(rig):
+    client = rig.client(b"f" * 16)
+    client.submit(0, attempts=65535)
+    client.lose()
+
+
+@pytest.mark.parametrize(
+    "flood", [flood_with_greetings, flood_with_garbage, flood_with_batches_given_up], ids=lambda f: f.__name__
+)
+def test_a_flood_of_what_is_logged_is_bounded_and_counted(rig, flood):
+    rounds = 3 * manners.LOG_BURST
+    flood(rig)
+    lines_of_each = len(rig.logs)
+    for _ in range(rounds - 1):
+        rig.now += 0.001
+        flood(rig)
+    most = 2 * (manners.LOG_BURST + manners.LOG_PER_SECOND * rounds * 0.001)
+    assert len(rig.logs) <= most
+    rig.pass_time(manners.LOG_QUIET_S)
+    assert rig.core.deadline() is None or rig.core.deadline() > rig.now
+    left_out = sum(int(n) for line in rig.logs for n in re.findall(r"(\d+) lines were not logged", line))
+    own = sum(bool(re.fullmatch(r"\d+ lines were not logged", line)) for line in rig.logs)
+    assert own
+    assert len(rig.logs) - own + left_out == rounds * lines_of_each
+
+
+def test_text_of_peers_forges_no_lines(rig):
+    name = "x\n12:00:00 augfarm broker: all is well\r\x1b[2J\u202e\u2028"
+    stranger = rig.stranger("client")
+    stranger.say(m.Hello(limits.PROTOCOL_VERSION, b"t" * 16, name))
+    stranger.say(m.Goodbye())
+    rig.worker(environment={"host": name})
+    rig.handle(GarbageReceived("worker", b"s", name + "A" * 10_000))
+    assert len(rig.logs) == 4
+    assert all(line.isprintable() and len(line) <= manners.LOG_LINE_LENGTH for line in rig.logs)
+    assert r"(x\n12:00:00 augfarm broker: all is well\r\x1b[2J\u202e\u2028)" in rig.logs[0]
+
+
 # --- random peers ------------------------------------------------------------------------------------------
 
 SPECS = [b"spec %d" % n for n in range(3)]
@@ -151,12 +240,16 @@ class ClientModel(Channel):
     def __init__(self, connection, token):
         super().__init__("client", connection, token)
         self.window = (0, 0)
+        self.owing_since = None  # when it was told a window that it has not yet obeyed
         self.sent = {}  # request -> (call, octets, in_slot)
+        self.cancelled = {}  # likewise, until CANCELLED
+        self.calls = [0, 1, 2]  # a call that was cancelled is never used again
         self.received = set()
         self.pipelines = set()
 
     def charged(self):
-        mine = [octets for _, octets, in_slot in self.sent.values() if not in_slot]
+        everything = [*self.sent.values(), *self.cancelled.values()]
+        mine = [octets for _, octets, in_slot in everything if not in_slot]
         return len(mine), sum(mine)
 
     def may_submit(self, call, octets):
@@ -198,9 +291,19 @@ class Farm(RuleBasedStateMachine):
                 key = action.side, action.connection
                 assert key not in self.retired
                 if key in self.channels:
+                    self.note_window(self.channels[key], action.command)
                     self.channels[key].inbox.append((action.command, action.body))
             elif isinstance(action, Retire):
                 self.retired.add((action.side, action.connection))
+
+    def note_window(self, channel, command):
+        if isinstance(command, m.Window):
+            channel.owing_since = self.now
+        elif isinstance(command, m.Refused) and command.code == "window" and channel.honest:
+            assert self.is_late(channel)
+
+    def is_late(self, client):
+        return client.owing_since is not None and self.now >= client.owing_since + ADJUST_TIMEOUT_S
 
     def say(self, channel, command, body=b""):
         parts = (body,) if body else ()
@@ -255,6 +358,7 @@ class Farm(RuleBasedStateMachine):
     @rule(data=st.data(), call=st.integers(0, 2), octets=st.integers(1, 1200), pipeline=st.integers(0, 2))
     def client_submits(self, data, call, octets, pipeline):
         client = data.draw(st.sampled_from(self.of(ClientModel)))
+        call = client.calls[call]
         may, in_slot = client.may_submit(call, octets)
         if not may:
             return
@@ -272,7 +376,10 @@ class Farm(RuleBasedStateMachine):
     def client_cancels(self, data):
         client = data.draw(st.sampled_from([c for c in self.of(ClientModel) if c.sent]))
         call = data.draw(st.sampled_from(sorted({call for call, _, _ in client.sent.values()})))
+        # Charged until CANCELLED: answers may be on their way.
+        client.cancelled |= {r: sent for r, sent in client.sent.items() if sent[0] == call}
         client.sent = {r: sent for r, sent in client.sent.items() if sent[0] != call}
+        client.calls[client.calls.index(call)] = max(client.calls) + 1
         self.say(client, m.Cancel(call))
 
     @precondition(lambda self: any(c.inbox for c in self.channels.values()))
@@ -284,7 +391,7 @@ class Farm(RuleBasedStateMachine):
     def read_one(self, channel):
         command, body = channel.inbox.popleft()
         if isinstance(command, m.Refused):
-            assert not channel.honest or command.code == "replaced", command
+            assert not channel.honest or command.code in ("replaced", "window"), command
             self.close(channel)
         elif isinstance(channel, ClientModel):
             self.client_reads(channel, command, body)
@@ -295,15 +402,18 @@ class Farm(RuleBasedStateMachine):
         match command:
             case m.Window(serial, batches, octets):
                 client.window = (batches, octets)
+                client.owing_since = None
                 self.say(client, m.Adjusted(serial))
+            case m.Cancelled(call):
+                client.cancelled = {r: sent for r, sent in client.cancelled.items() if sent[0] != call}
             case m.Deliver(request) | m.Fail(request):
                 assert request not in client.received, "a request is answered once"
                 client.received.add(request)
                 if isinstance(command, m.Deliver):
                     assert command.attempts < self.max_attempts
                     assert body == (b"result of %d" % request,), "the answer is this request's own"
-                if client.sent.pop(request, None) is not None:  # it was not cancelled
-                    self.say(client, m.Received((request,)))
+                assert client.sent.pop(request, None) or client.cancelled.pop(request, None)
+                self.say(client, m.Received((command.receipt,)))
             case m.Attempt(_, attempts):
                 assert attempts < self.max_attempts
 
@@ -393,7 +503,7 @@ class Farm(RuleBasedStateMachine):
             self.channels["client", connection].honest = False
         self.do(self.core.handle(GarbageReceived(side, connection, "?"), self.now))
 
-    @rule(seconds=st.sampled_from([0.01, 0.1, 1.5]))
+    @rule(seconds=st.sampled_from([0.01, 0.1, 1.5, ADJUST_TIMEOUT_S]))
     def time_passes(self, seconds):
         self.now += seconds
         deadline = self.core.deadline()
@@ -401,6 +511,9 @@ class Farm(RuleBasedStateMachine):
             self.do(self.core.expire(self.now))
             deadline = self.core.deadline()
             assert deadline is None or deadline > self.now
+        for client in self.of(ClientModel):
+            refused = ("client", client.connection) in self.retired
+            assert refused or not client.honest or not self.is_late(client)
 
     @invariant()
     def laws_hold(self):

@@ -101,6 +101,21 @@ def test_it_ends_with_its_parent_and_leaves_nothing(broker, tmp_path):
     assert not scratch.exists()
 
 
+def test_a_broker_that_is_started_again_finds_its_directory(broker, tmp_path):
+    (tmp_path / "workers").touch()
+    reader, writer = os.pipe()
+    arguments = ["--http", "", "--parent-fd", str(reader), "--scratch", str(tmp_path)]
+    process = broker(*ANY, *arguments, pass_fds=[reader])
+    assert "ready" in process.stderr.readline()
+    process.terminate()
+    assert process.wait(PATIENCE_S) == 0
+    assert (tmp_path / "workers").exists(), "the worker pool and the next broker use it"
+    os.close(writer)
+    broker(*ANY, *arguments, pass_fds=[reader]).wait(PATIENCE_S)
+    assert not tmp_path.exists(), "the parent is gone"
+    os.close(reader)
+
+
 def test_quiet_says_nothing_when_all_is_well(broker, tmp_path):
     process = broker(*ANY, "--http", "127.0.0.1:0", "--quiet", "--parent-fd", "0", stdin=subprocess.PIPE)
     process.stdin.close()

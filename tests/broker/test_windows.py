@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from augfarm.broker.windows import ROUND_S, STEP_S, Amount, Offer, Windows
+from augfarm.broker.windows import ADJUST_TIMEOUT_S, ROUND_S, STEP_S, Amount, Offer, Windows
 
 
 def windows(octets=1000, batches=100, most_batches=10):
@@ -106,6 +106,35 @@ def test_a_client_that_does_not_obey_is_told_once():
         assert w.rebalance(now) == []
 
 
+def test_who_does_not_obey_in_time_is_named_until_closed():
+    w = windows()
+    w.open("a")
+    w.rebalance(10.0)
+    w.open("b")
+    w.rebalance(12.0)
+    assert w.deadline() == 10.0 + ADJUST_TIMEOUT_S
+    assert w.overdue(10.0 + ADJUST_TIMEOUT_S) == ["a"]
+    assert w.overdue(12.0 + ADJUST_TIMEOUT_S) == ["a", "b"]
+    w.close("a")
+    assert w.adjust("b", 1)
+    assert w.overdue(1000.0) == []
+    [(_, offer)] = w.rebalance(1000.0)
+    assert (offer.octets, w.deadline()) == (1000, 1000.0 + ADJUST_TIMEOUT_S), (
+        "the time is that of each window"
+    )
+    assert w.overdue(1000.0) == []
+
+
+def test_the_time_to_obey_begins_when_the_window_is_told_however_long_nothing_had_happened():
+    w = windows()
+    w.adjust("a", w.open("a").serial)
+    now = settle(w, 10.0) + 10 * ADJUST_TIMEOUT_S
+    w.open("b")
+    assert w.overdue(now) == []
+    w.rebalance(now)
+    assert w.overdue(now + ADJUST_TIMEOUT_S - 1) == []
+
+
 def test_results_that_outgrow_the_share_halve_the_window_until_they_fit():
     w = windows()
     w.adjust("a", w.open("a").serial)
@@ -178,18 +207,25 @@ class Clients(RuleBasedStateMachine):
         self.names = 0
         #: client -> the windows told and not yet obeyed, the one obeyed, and its batches.
         self.told, self.obeyed, self.batches = {}, {}, {}
+        #: client -> since when it has owed an answer; None until the next look at the clock.
+        self.owing = {}
 
     @rule()
     def opens(self):
         client, self.names = self.names, self.names + 1
         self.told[client] = [self.windows.open(client)]
+        self.owing[client] = None
         self.obeyed[client], self.batches[client] = Amount(0, 0), []
 
     @precondition(lambda self: self.told)
     @rule(data=st.data())
     def closes(self, data):
         client = data.draw(st.sampled_from(list(self.told)))
+        self.close(client)
+
+    def close(self, client):
         self.windows.close(client)
+        self.owing.pop(client, None)
         del self.told[client], self.obeyed[client], self.batches[client]
 
     @precondition(lambda self: any(self.told.values()))
@@ -197,6 +233,7 @@ class Clients(RuleBasedStateMachine):
     def obeys(self, data):
         client = data.draw(st.sampled_from([c for c, told in self.told.items() if told]))
         offer = self.told[client].pop(0)
+        del self.owing[client]
         self.obeyed[client] = Amount(offer.batches, offer.octets)
         assert self.windows.adjust(client, offer.serial)
 
@@ -230,12 +267,21 @@ class Clients(RuleBasedStateMachine):
         octets, grown = self.batches[client].pop(0)
         self.windows.release(client, octets, grown, in_slot=False)
 
-    @rule(seconds=st.sampled_from([0.05, 0.1, 1.0]))
+    @rule(seconds=st.sampled_from([0.05, 0.1, 1.0, ADJUST_TIMEOUT_S / 2, ADJUST_TIMEOUT_S]))
     def time_passes(self, seconds):
         self.now += seconds
+        known = [c for c, since in self.owing.items() if since is not None]
+        late = {c for c in known if self.now >= self.owing[c] + ADJUST_TIMEOUT_S}
+        deadline = self.windows.deadline()
+        assert not late or deadline <= self.now
+        assert set(self.windows.overdue(self.now)) == late
+        for client in late:
+            self.close(client)
         for client, offer in self.windows.rebalance(self.now):
             self.told[client].append(offer)
+            self.owing[client] = None
             assert len(self.told[client]) == 1
+        self.owing = {c: self.now if since is None else since for c, since in self.owing.items()}
 
     @invariant()
     def what_clients_may_send_never_exceeds_the_budget(self):

@@ -75,9 +75,9 @@ def test_a_failure_reaches_the_client_with_its_words(rig):
     worker, client = rig.worker(), rig.client()
     client.submit(3)
     worker.fail(worker.tickets[0], "raised")
-    expected = m.Fail(3, 0, 0, "raised", "ValueError", "no", "Traceback")
+    expected = m.Fail(3, client.last(m.Fail).receipt, 0, 0, "raised", "ValueError", "no", "Traceback")
     assert client.last(m.Fail) == expected
-    client.say(m.Received((3,)))
+    client.receive(3)
     assert rig.core.status(rig.now)["totals"]["failed"] == 1
 
 

@@ -152,6 +152,21 @@ def test_unavailable_is_raised_once_and_the_call_goes_on():
     assert next(results) == "late"
 
 
+def test_an_interruption_that_nobody_saw_is_gone_when_the_farm_works_again():
+    call = call_of(9)
+    call.took(), call.took()
+    call.interrupt(FarmUnavailable("slow"))
+    call.resume()
+    call.add(0, Outcome(0, "a"))
+    results, _ = iterator_over(call)
+    assert next(results) == "a"
+    call.interrupt(FarmUnavailable("slow"))
+    call.add(1, Outcome(1, "b"))
+    assert next(results) == "b"
+    call.source_over()
+    assert list(results) == []
+
+
 def test_what_is_ready_comes_before_the_end():
     call = call_of(9)
     call.took(), call.took()

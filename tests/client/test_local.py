@@ -37,3 +37,13 @@ def test_a_deep_temporary_directory_is_avoided(monkeypatch, tmp_path):
     assert len(scratch) < local.MAX_SCRATCH_LENGTH
     assert not list(deep.iterdir())
     local.shutil.rmtree(scratch)
+
+
+@pytest.mark.parametrize(("path", "expected"), [(["", "/a"], ["/a", "{here}"]), (["/b", "/a"], ["/b", "/a"])])
+def test_children_look_in_the_working_directory_only_if_this_process_does_and_last(
+    monkeypatch, tmp_path, path, expected
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local.sys, "path", path)
+    found = local._environment()["PYTHONPATH"].split(local.os.pathsep)
+    assert found == [entry.format(here=tmp_path) for entry in expected]

@@ -11,7 +11,7 @@ SEED = Seed("worker", 1, 9, 4)
 
 
 def fail(kind):
-    return Fail(0, 4, 3, kind, "ValueError", "too dark", "Traceback ...")
+    return Fail(0, 0, 4, 3, kind, "ValueError", "too dark", "Traceback ...")
 
 
 @pytest.mark.parametrize("kind", FAILURE_KINDS)
@@ -41,7 +41,7 @@ class TestBuiltinTypes:
     @staticmethod
     def mixed(name):
         return with_builtin_type(
-            error_of(Fail(0, 4, 3, "raised", name, "too dark", "Traceback ..."), 9, SEED)
+            error_of(Fail(0, 0, 4, 3, "raised", name, "too dark", "Traceback ..."), 9, SEED)
         )
 
     @pytest.mark.parametrize(

@@ -49,3 +49,18 @@ def test_a_callback_that_raises_is_told_and_leaves_nobody_waiting(caplog):
 
     assert AsyncResult([1], callback).get(PATIENCE) == [1]
     assert "mine" in caplog.text
+
+
+def test_a_callback_may_ask_for_the_result_and_has_returned_when_others_get_it():
+    gate, seen = threading.Event(), []
+
+    def callback(batches):
+        gate.wait(PATIENCE)
+        result.wait()
+        seen.append(result.get())
+        result.join()
+
+    result = AsyncResult([1], callback)
+    gate.set()
+    assert result.get(PATIENCE) == [1]
+    assert seen == [[1]]

@@ -22,10 +22,12 @@ from augfarm.client.events import (
     SetAdvice,
 )
 from augfarm.client.session import FIRST_NOTICE_S, NEXT_NOTICE_S, Session
+from augfarm.protocol.limits import MAX_CALLS
 from augfarm.protocol.messages import (
     Adjusted,
     Attempt,
     Cancel,
+    Cancelled,
     Deliver,
     Fail,
     Farm,
@@ -51,7 +53,7 @@ def taken(request, call=0, octets=100):
 
 
 def deliver(request):
-    return Heard(Deliver(request, 0, 0, 0.0, 0.0))
+    return Heard(Deliver(request, request + 1000, 0, 0, 0.0, 0.0))
 
 
 def make(timeout=None, seeding="batch"):
@@ -122,7 +124,7 @@ def test_a_window_is_acknowledged(driver):
 def test_an_answer_is_handed_over_once_and_acknowledged(driver):
     driver.do(WELCOME, CallOpened(0), taken(0))
     actions = driver.do(deliver(0))
-    assert actions == [Send(Received((0,))), HandOver(0, 0, deliver(0).command)]
+    assert actions == [Send(Received((1000,))), HandOver(0, 0, deliver(0).command)]
     assert driver.do(deliver(0)) == []
 
 
@@ -141,8 +143,26 @@ def test_attempts_are_carried_over_a_restart(driver):
 def test_a_call_that_ends_is_cancelled_at_the_broker(driver):
     driver.do(WELCOME, window(9), CallOpened(0), CallOpened(1), taken(0), taken(1, call=1))
     assert Send(Cancel(0)) in driver.do(CallEnded(0))
-    assert not any(isinstance(a, HandOver) for a in driver.do(deliver(0)))
+    # The answer was on its way: it is nobody's, and is said to have come.
+    assert driver.do(deliver(0)) == [Send(Received((1000,)))]
     assert any(isinstance(a, HandOver) for a in driver.do(deliver(1)))
+
+
+def test_what_was_cancelled_keeps_its_place_until_the_broker_has_forgotten_it(driver):
+    driver.do(WELCOME, window(1), CallOpened(0), *(taken(n) for n in range(3)))
+    driver.do(CallEnded(0), CallOpened(1), taken(3, call=1), taken(4, call=1))
+    assert driver.sent() == [3]  # in its slot; the window is still full
+    driver.do(Heard(Cancelled(0)))
+    assert driver.sent() == [4]
+
+
+def test_no_more_calls_than_the_broker_takes_have_batches_there(driver):
+    driver.do(WELCOME, *(CallOpened(n) for n in range(70)), *(taken(n, call=n) for n in range(70)))
+    assert driver.sent() == list(range(MAX_CALLS))
+    driver.do(CallEnded(0))
+    assert driver.sent() == []
+    driver.do(Heard(Cancelled(0)), deliver(1))
+    assert driver.sent() == [MAX_CALLS, MAX_CALLS + 1]
 
 
 def test_a_complete_call_needs_no_cancel(driver):
@@ -242,6 +262,8 @@ class Machine(RuleBasedStateMachine):
         self.calls: set[int] = set()
         self.open: dict[int, int] = {}  # request -> call: taken, not yet handed over
         self.at_broker: dict[int, int] = {}
+        self.cancels: list[int] = []  # CANCELs that the broker has not heard yet
+        self.answered: set[int] = set()  # receipts that are awaited
         self.window = (0, 0)
         self.octets: dict[int, int] = {}
         self.joined = False
@@ -256,7 +278,10 @@ class Machine(RuleBasedStateMachine):
                     self.at_broker[command.request] = command.call
                     self.check_promise()
                 case Send(command=Cancel(call)):
-                    self.at_broker = {r: c for r, c in self.at_broker.items() if c != call}
+                    self.cancels.append(call)
+                case Send(command=Received((receipt,))):
+                    assert receipt in self.answered, "only what was read is said to be received"
+                    self.answered.remove(receipt)
                 case HandOver(request=request):
                     del self.open[request]  # a KeyError: handed over twice
 
@@ -290,11 +315,28 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), fails=st.booleans())
     def answer(self, data, fails):
         request = data.draw(st.sampled_from(sorted(self.at_broker)))
+        wanted = request in self.open
+        assert wanted or self.at_broker[request] in self.cancels
+        self.answer_it(request, fails)
+
+    def answer_it(self, request, fails=False):
         del self.at_broker[request]
-        assert request in self.open
-        answer = Fail(request, 0, 1, "raised", "", "", "") if fails else Deliver(request, 0, 0, 0.0, 0.0)
+        self.answered.add(request + 1000)
+        answer = (
+            Fail(request, request + 1000, 0, 1, "raised", "", "", "")
+            if fails
+            else Deliver(request, request + 1000, 0, 0, 0.0, 0.0)
+        )
         self.do(Heard(answer))
         assert request not in self.open
+        assert not self.answered
+
+    @precondition(lambda self: self.cancels)
+    @rule()
+    def broker_hears_a_cancel(self):
+        call = self.cancels.pop(0)
+        self.at_broker = {r: c for r, c in self.at_broker.items() if c != call}
+        self.do(Heard(Cancelled(call)))
 
     @rule(request=st.integers(0, 50))
     def stray_answer(self, request):
@@ -326,6 +368,7 @@ class Machine(RuleBasedStateMachine):
     def lose(self):
         self.joined = False
         self.at_broker.clear()
+        self.cancels.clear()
         self.do(ConnectionLost("cut"))
 
     @rule(seconds=st.floats(0, 20))
@@ -347,11 +390,11 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "session"):
             return
         self.join()
+        while self.cancels:
+            self.broker_hears_a_cancel()
         while self.open:
             assert self.at_broker, "batches wait, and none is at the broker"
-            request = min(self.at_broker)
-            del self.at_broker[request]
-            self.do(deliver(request))
+            self.answer_it(min(self.at_broker))
             self.session.check()
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from imgaug import augmenters as iaa
+from imgaug.augmentables.batches import UnnormalizedBatch
 
 from augfarm.client import (
     AugmentationFailed,
@@ -216,18 +218,85 @@ def test_map_async_hands_errors_to_their_callback(two_workers):
         assert not result.successful()
 
 
-def test_a_forked_child_is_told_and_harms_nothing(two_workers):
+def in_child(function):
+    """The exit code of a child that calls `function`: 0 where that raised ClosedError, 3 where nothing."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            function()
+        except ClosedError as error:
+            os._exit(0 if "forked" in str(error) else 1)
+        except BaseException:
+            os._exit(2)
+        os._exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_forked_child_is_told_whatever_it_inherits_and_harms_nothing(two_workers):
     with Client(iaa.Identity(), two_workers.clients) as client:
         client.map_batches([IMAGE])
-        pid = os.fork()
-        if pid == 0:
-            try:
-                client.map_batches([IMAGE])
-            except ClosedError as error:
-                os._exit(0 if "forked" in str(error) else 1)
-            os._exit(2)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        assert len(client.map_batches([IMAGE] * 5)) == 5
+        begun, fresh = client.imap_batches([IMAGE] * 50, 4), client.imap_batches([IMAGE], 4)
+        next(begun)
+        result = client.map_batches_async([IMAGE] * 50)
+        for function in (
+            lambda: client.map_batches([IMAGE]),
+            lambda: next(begun),
+            lambda: next(fresh),
+            result.get,
+            result.wait,
+        ):
+            assert in_child(function) == 0
+        for function in (begun.close, client.close, client.terminate):
+            assert in_child(function) == 3, "closing in a child does nothing"
+        assert len(list(begun)) == 49
+        assert len(result.get(30)) == 50
+
+
+def test_a_callback_and_a_source_may_close_the_client(two_workers):
+    client = Client(iaa.Identity(), two_workers.clients)
+    closed = []
+    result = client.map_batches_async([IMAGE] * 3, callback=lambda batches: closed.append(client.close()))
+    assert len(result.get(30)) == 3
+    assert closed
+
+    other = Client(iaa.Identity(), two_workers.clients)
+
+    def source():
+        yield IMAGE
+        other.close()
+        yield IMAGE
+
+    with pytest.raises(ClosedError):
+        other.map_batches_async(source()).get(30)
+
+
+def test_more_calls_than_the_broker_takes_at_once_take_turns(two_workers):
+    with Client(iaa.Identity(), two_workers.clients) as client:
+        results = [client.map_batches_async([IMAGE] * 3) for _ in range(80)]
+        assert all(len(result.get(60)) == 3 for result in results)
+
+
+def test_a_stop_iteration_from_inside_does_not_look_like_the_end(two_workers):
+    class Odd:
+        def __iter__(self):
+            raise StopIteration
+
+    with Client(iaa.Identity(), two_workers.clients) as client:
+        results = client.imap_batches(Odd())
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            next(results)
+
+
+def test_a_batch_that_cannot_be_restored_fails_alone(two_workers):
+    class Uncopyable(UnnormalizedBatch):
+        def __copy__(self):
+            raise KeyError("mine")
+
+    with Client(iaa.Identity(), two_workers.clients) as client:
+        results = client.map_batches([Uncopyable(images=IMAGE), IMAGE], on_error="return")
+        assert isinstance(results[0], FailedBatch)
+        assert "mine" in str(results[0].error)
+        assert np.array_equal(results[1], IMAGE)
 
 
 LOCAL = """
@@ -278,18 +347,18 @@ def test_a_local_farm_is_gone_with_its_client_however_it_ends(end):
         trainer.stdin.close()
 
 
-def test_a_local_farm_starts_its_broker_and_pool_again(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("who", ["broker", "worker"])
+def test_a_local_farm_starts_its_broker_and_pool_again(who, number):
     with Client(tutorial(), processes=1, seed=1, seeding="batch") as client:
         batches = quokka_batches(12, images=1, size=48)
         results = client.imap_batches(batches, 4)
         next(results)
         before = client._farm.pids()
-        for pid in before.values():
-            os.kill(pid, 9)
+        os.kill(before[who], number)
         assert len(list(results)) == 11
-        after = client._farm.pids()
-        assert before["broker"] != after["broker"]
-        assert before["worker"] != after["worker"]
+        assert len(client.map_batches(batches)) == 12
+        assert before[who] != client._farm.pids()[who]
 
 
 def children_of(pid):

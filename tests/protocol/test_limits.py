@@ -49,7 +49,7 @@ def test_the_longest_commands_fit_their_frame():
         exception_text=text * 8192,
         traceback=text * limits.MAX_TRACEBACK_LENGTH,
     )
-    received = messages.Received(tuple([2**63 - 1] * limits.MAX_REQUESTS_PER_MESSAGE))
+    received = messages.Received(tuple([2**63 - 1] * limits.MAX_RECEIPTS_PER_MESSAGE))
     for command in (failed, received):
         frame = messages.encode(command)
         assert len(frame) <= limits.MAX_COMMAND_BYTES
@@ -57,7 +57,7 @@ def test_the_longest_commands_fit_their_frame():
 
 
 def test_requests_of_all_open_batches_fit_one_message():
-    assert limits.MAX_OPEN_BATCHES + limits.MAX_CALLS <= limits.MAX_REQUESTS_PER_MESSAGE
+    assert limits.MAX_OPEN_BATCHES + limits.MAX_CALLS <= limits.MAX_RECEIPTS_PER_MESSAGE
 
 
 def test_times_are_in_order():

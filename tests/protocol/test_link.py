@@ -82,7 +82,7 @@ def test_the_greeting_comes_first_and_bodies_cross(broker, link):
     _, command, body = broker.receive()
     assert command == m.Pipeline(b"d" * 32)
     assert body == [b"spec", b"x" * 100_000]
-    deliver = m.Deliver(1, 0, 0, 0.0, 0.0)
+    deliver = m.Deliver(1, 0, 0, 0, 0.0, 0.0)
     broker.send(connection, m.encode(deliver), b"body")
     event = next_event(link)
     assert event.command == deliver
@@ -174,6 +174,7 @@ def test_addresses(address):
         "tcp://h:x",
         "ipc://",
         "udp://h:1",
+        "tcp://*:5555",
         None,
         5,
     ],

@@ -212,6 +212,25 @@ def test_limits() -> None:
         decode({"list": [{"list": []}] * limits.MAX_PIPELINE_NODES})
 
 
+def test_a_small_spec_cannot_stand_for_a_huge_pipeline() -> None:
+    """Each level holds the one below twice: imgaug would walk 2^29 augmenters."""
+    spec: Any = json.loads(canonical(Encoder().node(iaa.Sequential([]), "")))
+    spec["id"] = 0
+    for level in range(1, 30):
+        spec = {**spec, "items": [spec, {"ref": level - 1}], "id": level}
+    assert len(json.dumps(spec)) < 100_000
+    with pytest.raises(InvalidPipeline, match="nodes"):
+        decode(spec)
+
+
+@pytest.mark.parametrize("kind", ["set", "frozenset", "dict"])
+def test_keys_made_to_collide_are_few(kind: str) -> None:
+    keys = [n * (2**61 - 1) for n in range(limits.MAX_PIPELINE_KEYS + 1)]
+    spec = {kind: [[key, 0] for key in keys] if kind == "dict" else keys}
+    with pytest.raises(InvalidPipeline, match="keys"):
+        decode(spec)
+
+
 WORDS = [
     *_FORMS,
     "id",

@@ -126,7 +126,7 @@ class MyBox(BoundingBox):
     [
         (MyBox(1, 2, 3, 4), "", "a subclass of imgaug's BoundingBox"),
         ([[], {"a": (object(),)}], "[1]['a'][0]", "got object"),
-        (np.longdouble(1), "", "numpy.longdouble"),
+        (np.longdouble(1), "", f"numpy.{np.longdouble.__name__}"),
         (np.zeros(2, "M8[s]"), "", "dtype datetime64"),
         (np.dtype(object), "", "dtype object"),
         (KeypointsOnImage([Keypoint(1, 2), Keypoint(None, 2)], SHAPE), ".keypoints[1].x", "a number"),
@@ -244,3 +244,13 @@ def test_types_in_words():
     assert describe(1) == "int"
     assert describe(Keypoint(1, 2)) == "imgaug.augmentables.kps.Keypoint"
     assert describe(POINTS) == "an array of shape (3, 2) and dtype float32"
+
+
+def test_a_column_that_many_lists_name_does_not_multiply() -> None:
+    """An array may stand in a tree as often as a peer likes, at no cost in bytes."""
+    column = np.zeros(limits.MAX_LIST_ITEMS // 2 + 1, np.float32)
+    record = Record("list", ("Keypoint", column, column))
+    records = Records()
+    records.from_tree(record)
+    with pytest.raises(Misfit, match="items"):
+        records.from_tree(record)

@@ -36,6 +36,8 @@ def test_where_imgaug_is_missing_it_says_how_to_install_it() -> None:
         ((), {"AUGFARM_PROCESSES": "many"}, "--processes"),
         ((), {"AUGFARM_MAXTASKSPERCHILD": "0"}, "maxtasksperchild"),
         (("--allow-import", "no_such_module"), {}, "--allow-import no_such_module: ModuleNotFoundError"),
+        (("--allow-import", "json.py"), {}, "not my_augs.py"),
+        (("--allow-import", "no_such_module"), {}, os.getcwd()),
         ((), {"AUGFARM_ALLOW_IMPORT": "json no_such_module"}, "--allow-import no_such_module"),
     ],
 )

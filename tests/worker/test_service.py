@@ -85,7 +85,7 @@ def test_a_broker_that_comes_back_finds_the_same_session_with_nothing_left_over(
     broker.send(again.peer, Dispatch(9, 0, 0, "batch", DIGEST), b"table")
     assert broker.expect(Result).command.ticket == 9
     said = leave(broker, again.peer, worker)
-    assert "WARNING lost the broker" in said
+    assert "INFO lost the broker" in said
     assert "forget all" in said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -105,7 +106,7 @@ def broker(
     try:
         _serve(service, page)
     finally:
-        if scratch is not None:
+        if scratch is not None and parent_fd is not None and _has_ended(parent_fd):
             import shutil
 
             shutil.rmtree(scratch, ignore_errors=True)
@@ -137,6 +138,13 @@ def _serve(service: Service, page: Page | None) -> None:
             page.stop()
         signal.set_wakeup_fd(-1)
         service.close()
+
+
+def _has_ended(descriptor: int) -> bool:
+    """Whether the pipe is at its end: the parent is gone, and will not start another broker in this place."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _open_page(service: Service, address: str) -> Page | None:

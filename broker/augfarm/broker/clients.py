@@ -53,12 +53,10 @@ class ClientDesk:
         match command:
             case m.Submit():
                 return self._submit(client, command, event, now)
-            case m.Received(requests):
-                return self._receive(client, requests)
+            case m.Received(receipts):
+                return self._receive(client, receipts)
             case m.Cancel(number):
-                call = client.calls.get(number)
-                for job in list(call.jobs.values()) if call else ():
-                    self._floor.ledger.release(job)
+                self._cancel(client, number)
                 return None
             case m.Adjusted(serial):
                 if self._floor.windows.adjust(client, serial):
@@ -89,13 +87,24 @@ class ClientDesk:
             self._floor.give_up(job, 0, now)
         return None
 
-    def _receive(self, client: Client, requests: tuple[int, ...]) -> LastWord | None:
-        for request in requests:
-            job = client.requests.get(request)
-            if job is not None and job.place == "delivered":
+    def _cancel(self, client: Client, number: int) -> None:
+        """Answers on their way stay charged until the client says that it has read them.
+
+        They lie in the queue of its connection: a client that cancels and does not read would fill it.
+        """
+        call = client.calls.get(number)
+        for job in list(call.jobs.values()) if call else ():
+            if job.place != "delivered":
+                self._floor.ledger.release(job)
+        self._floor.tell(client, m.Cancelled(number))
+
+    def _receive(self, client: Client, receipts: tuple[int, ...]) -> LastWord | None:
+        for receipt in receipts:
+            job = client.answers.get(receipt)
+            if job is not None:
                 self._floor.ledger.release(job)
                 continue
-            last_word = self._floor.stray(client, f"RECEIVED: request {request} has no answer here")
+            last_word = self._floor.stray(client, "RECEIVED: a receipt of no answer")
             if last_word:
                 return last_word
         return None

@@ -13,6 +13,7 @@ Rules:
 - An attempt counts where a worker's process died: for its oldest lease alone, since the others only waited.
   If the same session joins again, the process had not died, and the count is taken back.
 - After every step no batch waits beside a worker with credit.
+- A client that does not say ADJUSTED in time is refused: what it keeps others do not get.
 - What a peer sends may be anything: what its state does not allow is refused by name, or dropped and
   counted. It never raises.
 
@@ -45,7 +46,7 @@ from .floor import Floor, Key, LastWord, key_of
 from .jobs import Client, SessionKey, Worker
 from .ledger import Ledger
 from .status import report
-from .windows import Windows
+from .windows import ADJUST_TIMEOUT_S, Windows
 from .workers import WorkerDesk
 
 __all__ = ["Core"]
@@ -54,6 +55,12 @@ __all__ = ["Core"]
 FARM_PAUSE_S = 0.1
 #: All windows together, in batches. A job costs about 1 KiB besides its body, so these cost 128 MiB.
 WINDOW_BATCHES = 128 * 1024
+#: What comes only from who mixed up the broker's two addresses, by the side that the port is for.
+_STRANGERS: dict[Side, tuple[type[m.Command], ...]] = {"client": (m.Join,), "worker": (m.Hello, m.Status)}
+_WRONG_PORT: dict[Side, str] = {
+    "client": "this is the broker's port for clients: workers need its other address (by default port 5556)",
+    "worker": "this is the broker's port for workers: clients need its other address (by default port 5555)",
+}
 
 
 class Core:
@@ -65,6 +72,7 @@ class Core:
         memory_bytes: the budget of all windows together, in bytes.
         max_open_batches: the most batches in one client's window.
         software: what the broker calls itself to its peers.
+        secret: what receipts are made with, at most 64 bytes that no peer knows.
         now: the time at which it starts, in seconds.
     """
 
@@ -76,12 +84,13 @@ class Core:
         memory_bytes: int = limits.DEFAULT_MEMORY_BYTES,
         max_open_batches: int = limits.MAX_OPEN_BATCHES,
         software: str = "augfarm",
+        secret: bytes = b"",
         now: float = 0.0,
     ) -> None:
         windows: Windows[Client] = Windows(
             octets=memory_bytes, batches=WINDOW_BATCHES, most_batches=max_open_batches
         )
-        self._floor = Floor(software, frame_bytes, max_attempts, windows, Ledger(windows))
+        self._floor = Floor(software, frame_bytes, max_attempts, windows, Ledger(windows, secret))
         self._clients = ClientDesk(self._floor)
         self._workers = WorkerDesk(self._floor)
         self._peers: dict[Key, Client | Worker] = {}
@@ -118,6 +127,9 @@ class Core:
     def expire(self, now: float) -> list[Action]:
         """What to do because time has passed."""
         floor = self._floor
+        for client in floor.windows.overdue(now):
+            late = f"no ADJUSTED within {ADJUST_TIMEOUT_S:.0f} s of WINDOW"
+            self._end(key_of(client), m.Refused("window", late), now)
         self._workers.dispatch(now)
         for client, offer in floor.windows.rebalance(now):
             floor.tell(client, m.Window(*offer))
@@ -125,8 +137,7 @@ class Core:
             self._tell_farm(now)
         for key in floor.manners.reports_due(now):
             floor.actions.append(Send(*key, m.Report(self.status(now))))
-        actions, floor.actions = floor.actions, []
-        return actions
+        return floor.take_actions(now)
 
     def status(self, now: float) -> dict[str, object]:
         """The state as plain data, small enough for a command; docs/protocol.md names its keys."""
@@ -159,6 +170,7 @@ class Core:
         waiting = [job for c in clients for line in (c.retried, c.fresh) for job in line.values()]
         assert all(0 <= job.attempts < floor.max_attempts for job in waiting)
         assert not floor.actions, "all that was decided was handed out"
+        assert not floor.said
 
     # --- connections ---------------------------------------------------------------------------------------
 
@@ -166,6 +178,9 @@ class Core:
         if self._floor.manners.is_silenced(key):
             return
         peer, command = self._peers.get(key), event.command
+        if isinstance(command, _STRANGERS[event.side]):
+            self._end(key, m.Refused("wrong-port", _WRONG_PORT[event.side]), now)
+            return
         if isinstance(command, m.Status):
             self._floor.manners.asked(key)
             return
@@ -215,7 +230,7 @@ class Core:
         if manners.misbehaved(key) or (isinstance(peer, Worker) and peer.leases):
             self._end(key, m.Refused("malformed", reason[:1000]), now)
         else:
-            self._complain(f"{self._name(key)} sent what is no message: {reason}", now)
+            self._floor.log("WARNING", f"{self._name(key)} sent what is no message: {reason}")
 
     def _lose(self, key: Key, closed_by_peer: bool, now: float) -> None:
         peer = self._peers.get(key)
@@ -229,7 +244,8 @@ class Core:
     def _end(self, key: Key, last_word: LastWord, now: float) -> None:
         """The last word on this connection; what its peer had here is dropped or goes back."""
         if isinstance(last_word, m.Refused):
-            self._complain(f"{self._name(key)} is refused ({last_word.code}): {last_word.text}", now)
+            name = self._name(key)
+            self._floor.log("WARNING", f"{name} is refused ({last_word.code}): {last_word.text}")
         else:
             self._floor.log("INFO", f"{self._name(key)} leaves")
         self._drop(key, died=False, now=now)
@@ -258,11 +274,6 @@ class Core:
             self._told_farm = farm
             for client in self._clients.sessions.values():
                 self._floor.tell(client, farm)
-
-    def _complain(self, text: str, now: float) -> None:
-        line = self._floor.manners.complaint(text, now)
-        if line:
-            self._floor.log("WARNING", line)
 
     def _name(self, key: Key) -> str:
         peer = self._peers.get(key)

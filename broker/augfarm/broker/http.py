@@ -5,9 +5,12 @@ Both ask the loop itself, so that a loop that is stuck shows.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import socket as sockets_of_python
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -23,8 +26,14 @@ __all__ = ["Page"]
 
 #: How long the loop may take to answer before it is called stuck, in milliseconds.
 ANSWER_TIMEOUT_MS = 2000
-#: How long a request may take to arrive, in seconds: idle connections must not keep threads.
+#: How long a whole request may take to arrive, and its answer to be taken, in seconds: idle connections, and
+#: those that send a byte now and then, must not keep threads.
 REQUEST_TIMEOUT_S = 5.0
+#: Requests at once, each with a thread of its own; a few monitors need fewer. More are hung up on.
+MAX_REQUESTS = 16
+#: How long :meth:`Page.stop` waits for threads that ask the loop, in seconds. They see within a tenth of a
+#: second that they should stop.
+STOP_TIMEOUT_S = 2.0
 #: How soon the server sees that it should stop, in seconds.
 POLL_S = 0.1
 
@@ -60,23 +69,45 @@ class Page:
         self._thread.start()
 
     def stop(self) -> None:
-        """End; requests at work end with it."""
-        self._server.stopping.set()
+        """End. No thread uses the context any more; one that reads or answers slowly ends by itself."""
+        self._server.stop_asking()
         if self._thread.is_alive():
             self._server.shutdown()
-        # Waits for the threads of requests: they hold sockets of the context.
         self._server.server_close()
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = False
-    block_on_close = True
+    # Nobody waits for a request: who sends it decides how long it takes.
+    daemon_threads = True
+    block_on_close = False
     allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int], context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.context = context
-        self.stopping = threading.Event()
+        self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
+        #: Guards the two below.
+        self._change = threading.Condition()
+        self._stopping = False
+        self._asking = 0
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, if there are not too many."""
+        if not self._slots.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread is to be had
+            self._slots.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """What runs in the thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Who asked has hung up: nothing to tell anybody. http.server would print a traceback."""
@@ -84,27 +115,65 @@ class _Server(ThreadingHTTPServer):
 
     def ask(self) -> dict[str, Any] | None:
         """The loop's report, or None where it does not answer."""
+        with self._change:
+            if self._stopping:
+                return None
+            self._asking += 1
         try:
-            socket = self.context.socket(zmq.DEALER)
-        except zmq.ZMQError:  # no descriptor is left
+            return self._ask()
+        except zmq.ZMQError:  # no descriptor is left, or the context has ended
             return None
-        with socket:
+        finally:
+            with self._change:
+                self._asking -= 1
+                self._change.notify_all()
+
+    def stop_asking(self) -> None:
+        """Wait until no :meth:`ask` holds a socket; from now on none makes one."""
+        with self._change:
+            self._stopping = True
+            self._change.wait_for(lambda: self._asking == 0, STOP_TIMEOUT_S)
+
+    def _ask(self) -> dict[str, Any] | None:
+        with self.context.socket(zmq.DEALER) as socket:
             socket.linger = 0
             socket.connect(STATUS_ADDRESS)
             socket.send(messages.encode(messages.Status()))
             for _ in range(ANSWER_TIMEOUT_MS // 100):
-                if self.stopping.is_set():
+                if self._stopping:
                     return None
                 if socket.poll(100):
                     return _read(socket.recv())
         return None
 
 
+class _Timed(io.RawIOBase):
+    """What a connection sends, until a time: a timeout of the socket would begin again with every byte."""
+
+    def __init__(self, connection: sockets_of_python.socket) -> None:
+        self._connection = connection
+        self._until = time.monotonic() + REQUEST_TIMEOUT_S
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the request takes too long")
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = REQUEST_TIMEOUT_S
     server_version = "augfarm"
     sys_version = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Timed(self.connection))
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -121,6 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are not logged: monitors ask every few seconds."""
 
     def _answer(self, code: int, kind: str, body: bytes) -> None:
+        self.connection.settimeout(REQUEST_TIMEOUT_S)
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

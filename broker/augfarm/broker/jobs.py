@@ -29,6 +29,7 @@ class Job:
         held: its size at the broker now: `octets`, or that of its result, in bytes.
         in_slot: whether it is in its call's slot rather than in the client's window.
         attempts: how many processes have died of it.
+        receipt: once delivered, what the client says when it has read the answer.
         arrived, dispatched: when it came, and when it was last dispatched, in seconds.
     """
 
@@ -42,6 +43,7 @@ class Job:
     attempts: int
     arrived: float
     dispatched: float = 0.0
+    receipt: int = -1
     place: Place = "queued"
 
 
@@ -59,6 +61,7 @@ class Client:
 
     Attributes:
         requests: all its jobs, by the client's own numbers for them.
+        answers: those that were delivered, by the receipts of their answers.
         retried, fresh: its queued jobs by ticket, oldest first; the retried ones go first.
         pipelines: the digests that it may name.
         leased: how many of its jobs are leased.
@@ -71,6 +74,7 @@ class Client:
     joined_at: float
     calls: dict[int, Call] = field(default_factory=dict)
     requests: dict[int, Job] = field(default_factory=dict)
+    answers: dict[int, Job] = field(default_factory=dict)
     retried: OrderedDict[int, Job] = field(default_factory=OrderedDict)
     fresh: OrderedDict[int, Job] = field(default_factory=OrderedDict)
     pipelines: set[bytes] = field(default_factory=set)

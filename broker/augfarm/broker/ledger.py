@@ -19,6 +19,7 @@ The rules, all of which :meth:`Ledger.check` checks:
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -38,9 +39,11 @@ class Ledger:
 
     Args:
         windows: the clients' windows, which the jobs are charged to.
+        secret: makes receipts that nobody can guess: a client can say RECEIVED only for what it has read.
     """
 
-    def __init__(self, windows: Windows[Client]) -> None:
+    def __init__(self, windows: Windows[Client], secret: bytes = b"") -> None:
+        self._secret = secret
         self.lines = Lines()
         self._windows = windows
         self._jobs: dict[int, Job] = {}
@@ -109,7 +112,8 @@ class Ledger:
         """The job, queued or without a place, has an answer of this size; the client will say RECEIVED."""
         if job.place == "queued":
             self.lines.remove(job)
-        job.place, job.body = "delivered", ()
+        job.place, job.body, job.receipt = "delivered", (), self._receipt_for(job.ticket)
+        job.client.answers[job.receipt] = job
         self.held += octets - job.held
         job.held = octets
         self._windows.grow(job.client, octets - job.octets, now)
@@ -125,6 +129,7 @@ class Ledger:
         else:
             job.place = "gone"
             del self._jobs[job.ticket]
+        client.answers.pop(job.receipt, None)
         job.body = ()
         self.held -= job.held
         self._windows.release(client, job.octets, job.held - job.octets, in_slot=job.in_slot)
@@ -135,6 +140,10 @@ class Ledger:
             call.slot = None
         if not call.jobs:
             del client.calls[command.call]
+
+    def _receipt_for(self, ticket: int) -> int:
+        octets = hashlib.blake2b(ticket.to_bytes(8, "big"), key=self._secret, digest_size=8).digest()
+        return int.from_bytes(octets, "big") >> 1
 
     def _end_lease(self, job: Job) -> None:
         if job.place == "orphan":
@@ -154,6 +163,7 @@ class Ledger:
                 places.update(line.keys())
             mine = list(client.requests.values())
             places.update(job.ticket for job in mine if job.place == "delivered")
+            assert client.answers == {job.receipt: job for job in mine if job.place == "delivered"}
             assert client.leased == sum(job.place == "leased" for job in mine)
             assert {j.ticket for j in mine} == {t for call in client.calls.values() for t in call.jobs}
             windowed = [job.octets for job in mine if not job.in_slot]

@@ -34,9 +34,10 @@ _PROBES: dict[Side, messages.Command] = {
     "client": messages.Attempt(2**63 - 1, 0),
     "worker": messages.Forget(bytes(32)),
 }
+#: What may come in. A greeting of the other side is let through for the core to say what was mixed up.
 _ALLOWED: dict[Side, frozenset[type[messages.Command]]] = {
-    "client": messages.FROM_CLIENT,
-    "worker": messages.FROM_WORKER,
+    "client": messages.FROM_CLIENT | {messages.Join},
+    "worker": messages.FROM_WORKER | {messages.Hello, messages.Status},
 }
 #: What the system's own words do not make clear.
 _BIND_ERRORS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import time
 from collections.abc import Iterable
 
@@ -77,6 +78,7 @@ class Service:
             max_attempts=max_attempts,
             memory_bytes=memory_bytes,
             software=software,
+            secret=secrets.token_bytes(32),
             now=time.monotonic(),
         )
 

@@ -22,16 +22,22 @@ it, then a quarter, until its results fit; the share comes back by the same step
 at most since the last step would fit.
 
 Windows change when clients come or go and when such a step is made, never for a batch: :meth:`rebalance`
-says which changed.
+says which changed. A client that keeps its old window for too long is named by :meth:`overdue`: it holds what
+others should get.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-__all__ = ["Amount", "Offer", "Windows"]
+__all__ = ["ADJUST_TIMEOUT_S", "Amount", "Offer", "Windows"]
 
+#: How long a client may take to obey a window before it is refused, in seconds. A client obeys as soon as it
+#: reads, but its ADJUSTED comes after the batches that it had sent by then: on a slow link, a whole window.
+ADJUST_TIMEOUT_S = 60.0
 #: Between two rounds of offers, in seconds: clients that come together share one.
 ROUND_S = 0.1
 #: Between two steps of one client's share, in seconds: longer than most batches stay at the broker.
@@ -118,17 +124,21 @@ class Windows(Generic[C]):
         self._stale = False
         self._round_at = float("-inf")
         self._halved: set[C] = set()
+        #: Since when each client has owed ADJUSTED, the longest first; and those of whom it is not yet known.
+        self._owing: OrderedDict[C, float] = OrderedDict()
+        self._told: dict[C, None] = {}
 
     def open(self, client: C) -> Offer:
         """A client has come; tell it this window."""
         account = self._accounts[client] = _Account()
         self._stale = True
-        return self._offer(account, self._reach(account, self._wanted(account), whole=False))
+        return self._offer(client, account, self._reach(account, self._wanted(account), whole=False))
 
     def close(self, client: C) -> None:
         """A client has gone, with all that it had."""
         account = self._accounts.pop(client)
         self._halved.discard(client)
+        self._obeys(client)
         account.granted, account.offered = NOTHING, None
         account.batches = account.octets = account.grown = 0
         self._recharge(account)
@@ -172,31 +182,36 @@ class Windows(Generic[C]):
         if account.offered is None or serial != account.serial:
             return False
         account.granted, account.offered = account.offered, None
+        self._obeys(client)
         self._recharge(account)
         self._stale = True
         return True
 
     def deadline(self) -> float | None:
-        """When :meth:`rebalance` may have something to say, or None."""
+        """When :meth:`rebalance` or :meth:`overdue` may have something to say, or None."""
         times = [self._round_at + ROUND_S] if self._stale else []
+        times += [since + ADJUST_TIMEOUT_S for since in itertools.islice(self._owing.values(), 1)]
         times += [self._accounts[client].stepped_at + STEP_S for client in self._halved]
         return min(times) if times else None
 
+    def overdue(self, now: float) -> list[C]:
+        """The clients that have had a window for too long without obeying it; they stay until closed."""
+        late = []
+        for client, since in self._owing.items():
+            if now < since + ADJUST_TIMEOUT_S:
+                break
+            late.append(client)
+        return late
+
     def rebalance(self, now: float) -> list[tuple[C, Offer]]:
-        """The windows to tell clients now; none before :meth:`deadline`."""
-        for client in list(self._halved):
-            self._give_back(client, now)
-        if not self._stale or now < self._round_at + ROUND_S:
-            return []
-        self._round_at, self._stale = now, False
-        # Those who shrink first: nothing is free by it yet, but the order then plays no part.
-        offers = []
-        for client, account in self._accounts.items():
-            if account.offered is not None:
-                continue
-            window = self._reach(account, self._wanted(account), whole=True)
-            if window != account.granted:
-                offers.append((client, self._offer(account, window)))
+        """The windows to tell clients now; none before :meth:`deadline`.
+
+        Call it also right after :meth:`open`: from then on the client owes ADJUSTED.
+        """
+        offers = self._round(now)
+        for client in self._told:
+            self._owing[client] = now
+        self._told.clear()
         return offers
 
     def window(self, client: C) -> Amount:
@@ -225,6 +240,11 @@ class Windows(Generic[C]):
             assert 0 <= account.octets <= account.charge.octets
             assert account.window().batches <= self._most_batches
         assert self._accounts or self._charged == NOTHING
+        assert not self._owing.keys() & self._told.keys()
+        assert self._owing.keys() | self._told.keys() == {
+            client for client, account in self._accounts.items() if account.offered is not None
+        }
+        assert list(self._owing.values()) == sorted(self._owing.values())
         assert self._halved == {c for c, a in self._accounts.items() if a.halvings}
 
     # --- how much ------------------------------------------------------------------------------------------
@@ -256,11 +276,32 @@ class Windows(Generic[C]):
             reached.append(most if worthwhile or not whole else now)
         return Amount(*reached)
 
-    def _offer(self, account: _Account, window: Amount) -> Offer:
+    def _round(self, now: float) -> list[tuple[C, Offer]]:
+        for client in list(self._halved):
+            self._give_back(client, now)
+        if not self._stale or now < self._round_at + ROUND_S:
+            return []
+        self._round_at, self._stale = now, False
+        # Those who shrink first: nothing is free by it yet, but the order then plays no part.
+        offers = []
+        for client, account in self._accounts.items():
+            if account.offered is not None:
+                continue
+            window = self._reach(account, self._wanted(account), whole=True)
+            if window != account.granted:
+                offers.append((client, self._offer(client, account, window)))
+        return offers
+
+    def _offer(self, client: C, account: _Account, window: Amount) -> Offer:
         account.serial += 1
         account.offered = window
+        self._told[client] = None
         self._recharge(account)
         return Offer(account.serial, window.batches, window.octets)
+
+    def _obeys(self, client: C) -> None:
+        self._owing.pop(client, None)
+        self._told.pop(client, None)
 
     def _recharge(self, account: _Account) -> None:
         old, new = account.charge, account.due()

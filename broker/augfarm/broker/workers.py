@@ -132,7 +132,12 @@ class WorkerDesk:
             self._floor.totals.done += 1
             self._floor.ledger.deliver(job, octets, now)
             answer: m.Command = m.Deliver(
-                job.command.request, worker.worker_id, job.attempts, queued, command.seconds_augmenting
+                job.command.request,
+                job.receipt,
+                worker.worker_id,
+                job.attempts,
+                queued,
+                command.seconds_augmenting,
             )
         else:
             body = ()
@@ -162,7 +167,7 @@ _TOO_MUCH = m.Refused("credit", f"a worker takes at most {limits.MAX_WORKER_CRED
 
 
 def _fail(job: Job, worker: Worker, command: m.Result | m.Failed, octets: int) -> m.Fail:
-    where = (job.command.request, worker.worker_id, job.attempts)
+    where = (job.command.request, job.receipt, worker.worker_id, job.attempts)
     if isinstance(command, m.Result):
         text = f"the result has {octets} bytes, more than {limits.MAX_BATCH_BYTES}"
         return m.Fail(*where, "too-large", "", text, "")

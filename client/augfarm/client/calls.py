@@ -15,11 +15,12 @@ from typing import Any
 
 from augfarm.protocol.errors import AugfarmError, FarmRefused, FarmUnavailable
 
+from .forks import Maker
 from .ordering import Reorder
 from .outcomes import FailedBatch, OnError, Outcome
 from .progress import Progress
 
-__all__ = ["BatchIterator", "Call", "Numbering"]
+__all__ = ["BatchIterator", "Call", "LoaderThread", "Numbering", "load"]
 
 
 class Numbering:
@@ -49,6 +50,7 @@ class Call:
 
     def __init__(self, number: int, *, ordered: bool, buffer: int | None, advice: int) -> None:
         self.number = number
+        self.maker = Maker()
         self._changed = threading.Condition()
         self._follows_advice = buffer is None
         self._limit = advice if buffer is None else buffer
@@ -86,6 +88,7 @@ class Call:
     def add(self, position: int, outcome: Outcome) -> None:
         """The outcome of the batch at this position."""
         with self._changed:
+            self._unavailable = None
             self._reorder.add(position, outcome)
             self._changed.notify_all()
 
@@ -102,6 +105,12 @@ class Call:
             self._unavailable = error
             self._changed.notify_all()
 
+    def resume(self) -> None:
+        """The farm works again: an interruption that nobody has seen is none."""
+        if self._unavailable is not None:
+            with self._changed:
+                self._unavailable = None
+
     def fail(self, error: BaseException) -> None:
         """End the call: the caller sees `error` after what is ready."""
         with self._changed:
@@ -115,7 +124,9 @@ class Call:
 
         Raises:
             StopIteration: all batches were handed over.
+            ClosedError: in a forked child.
         """
+        self.maker.check()
         with self._changed:
             self._changed.wait_for(self._has_news)
             if self._reorder.ready():
@@ -188,6 +199,7 @@ class BatchIterator(Iterator[Any]):
 
     def __next__(self) -> Any:
         if self._start is not None:
+            self._call.maker.check()
             start, self._start = self._start, None
             start()
         if not self._finalizer.alive:
@@ -228,10 +240,21 @@ class BatchIterator(Iterator[Any]):
 
 def _finish(call: Call, end: Callable[[], None], progress: Progress | None) -> None:
     """Must know nothing of the iterator, so that dropping it is enough to end the call."""
+    if not call.maker.is_here():
+        return
     call.close()
     end()
     if progress is not None:
         progress.close()
+
+
+class LoaderThread(threading.Thread):
+    """Runs :func:`load` for one call."""
+
+    def __init__(self, source: Iterable[Any], call: Call, post: Callable[[Any, int], None]) -> None:
+        super().__init__(
+            target=load, args=(source, call, post), name=f"augfarm-loader-{call.number}", daemon=True
+        )
 
 
 def load(source: Iterable[Any], call: Call, post: Callable[[Any, int], None]) -> None:
@@ -246,7 +269,7 @@ def load(source: Iterable[Any], call: Call, post: Callable[[Any, int], None]) ->
             _post(post, batch, call)
             del batch
     except BaseException as error:  # the caller's own: it is raised again where the caller can see it
-        call.source_over(error)
+        call.source_over(_raisable(error))
     else:
         call.source_over()
 
@@ -256,4 +279,13 @@ def _post(post: Callable[[Any, int], None], batch: Any, call: Call) -> None:
     try:
         post(batch, position)
     except BaseException as error:  # no outcome will come for this position, so the call must not wait for it
-        call.fail(error)
+        call.fail(_raisable(error))
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """The error as an iterator may raise it: a StopIteration would look like the end (PEP 479)."""
+    if not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError("taking a batch raised StopIteration outside of its iterator's end")
+    wrapped.__cause__ = error
+    return wrapped

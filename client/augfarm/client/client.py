@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+import logging
 import os
 import secrets
 import threading
@@ -18,8 +18,9 @@ from augfarm.protocol.errors import AugfarmError, ClosedError, InvalidBatch
 from augfarm.protocol.link import check_address
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, SEEDINGS, Seed, Seeding
 
-from .calls import BatchIterator, Call, Numbering, load
+from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .events import BatchTaken, CallEnded, CallOpened
+from .forks import Maker
 from .local import LocalFarm, resolve_processes
 from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
 from .progress import Progress, length_of
@@ -28,6 +29,11 @@ from .service import Pending, Service
 from .session import Session
 
 __all__ = ["Client"]
+
+_logger = logging.getLogger("augfarm.client")
+
+#: Numbers count up from `start`, and must stay numbers of the wire.
+MAX_START = SEED_MAX // 2
 
 #: Where `Client` looks for its broker when it is given no address.
 ADDRESS_VARIABLE = "AUGFARM_BROKER"
@@ -78,7 +84,7 @@ class Client:
             raise ValueError("give an address (a farm that runs) or processes (a local farm), not both")
         if seeding not in SEEDINGS:
             raise ValueError(f"expected seeding to be one of {', '.join(SEEDINGS)}, got {seeding!r}")
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
             raise ValueError(f"expected timeout to be None or a number of seconds above 0, got {timeout!r}")
         if maxtasksperchild is not None:
             _check_whole("maxtasksperchild", maxtasksperchild, 1)
@@ -93,7 +99,7 @@ class Client:
         self.seeding: Seeding = seeding
         self._spec = pipelines.load(pipeline)
         self._digest = pipelines.digest(self._spec)
-        self._pid = os.getpid()
+        self._maker = Maker()
         self._closed = False
         self._numbering = Numbering()
         #: What the caller sees of a batch's error; Pool changes it.
@@ -122,7 +128,7 @@ class Client:
         )
         self._farm = farm
         self._service.start()
-        self._finalizer = weakref.finalize(self, _stop, self._service, self._pid)
+        self._finalizer = weakref.finalize(self, self._service.stop)
 
     # --- calls ---------------------------------------------------------------------------------------------
 
@@ -230,11 +236,16 @@ class Client:
     # --- the end -------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Wait for results of map_batches_async, then leave the farm. Open iterators raise ClosedError."""
-        if os.getpid() == self._pid and not self._closed:
+        """Wait for results of map_batches_async, then leave the farm. Open iterators raise ClosedError.
+
+        It waits as long as those take: for ever, if one was given an endless iterable; :meth:`terminate` does
+        not. Called from such an iterable, or from a callback, it does not wait for itself.
+        """
+        if self._maker.is_here() and not self._closed:
             self._closed = True
-            for result in list(self._results):
-                result.wait()
+            if not isinstance(threading.current_thread(), LoaderThread):
+                for result in list(self._results):
+                    result.join()
         self._finalizer()
 
     def terminate(self) -> None:
@@ -285,7 +296,7 @@ class Client:
         if on_error not in ON_ERROR:
             raise ValueError(f"expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
         if start is not None:
-            _check_whole("start", start, 0, SEED_MAX)
+            _check_whole("start", start, 0, MAX_START)
             self._numbering = Numbering(int(start))
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
@@ -295,9 +306,7 @@ class Client:
 
         def begin() -> None:
             service.post(CallOpened(number), call)
-            threading.Thread(
-                target=load, args=(batches, call, poster), name=f"augfarm-loader-{number}", daemon=True
-            ).start()
+            LoaderThread(batches, call, poster).start()
 
         return BatchIterator(
             self,
@@ -311,11 +320,7 @@ class Client:
         )
 
     def _check_usable(self) -> None:
-        if os.getpid() != self._pid:
-            raise ClosedError(
-                f"this client was made in process {self._pid} and cannot be used in its forked child "
-                f"{os.getpid()}: make a Client there"
-            )
+        self._maker.check()
         if self._closed:
             raise ClosedError("the client is closed: make another one")
 
@@ -340,6 +345,8 @@ class _Poster:
     def __call__(self, batch: Any, position: int) -> None:
         taken_at = time.monotonic()
         index = self._numbering.take()
+        if position == 0:
+            _warn_of_one_image(batch)
         try:
             packed = batch_forms.pack(batch, index)
             views = batch_forms.encode(packed.tree, index, limits.MAX_BATCH_BYTES)
@@ -355,10 +362,17 @@ class _Poster:
         )
 
 
-def _stop(service: Service, pid: int) -> None:
-    if os.getpid() == pid:
-        with contextlib.suppress(AugfarmError):
-            service.stop()
+def _warn_of_one_image(batch: Any) -> None:
+    """imgaug reads (H,W,3) as H grey images, as it must; who meant one colour image would never know."""
+    images = batch.get("images") if isinstance(batch, dict) else batch
+    shape: tuple[int, ...] = getattr(images, "shape", ())
+    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) > 4:
+        height, width, channels = shape
+        _logger.warning(
+            "augfarm: an array of shape (%d,%d,%d) is a batch of %d grey images of %dx%d; "
+            "for one colour image put it into a list",
+            *(height, width, channels, height, width, channels),
+        )
 
 
 def _name_of(address: str, farm: LocalFarm | None) -> str:

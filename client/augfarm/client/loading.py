@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
-import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,10 +49,15 @@ def _namespace(source: str) -> dict[str, Any]:
     if source.endswith(".py"):
         if not Path(source).is_file():
             raise InvalidPipeline(f"no such file: {source}")
-        # As a module of its own name, so that augmenter classes in it can be named by workers.
+        # As a module of its own name, so that workers that import it find the augmenter classes in it.
         path = Path(source).resolve()
         sys.path.insert(0, os.fspath(path.parent))
-        return runpy.run_path(os.fspath(path), run_name=path.stem)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return vars(module)
     sys.path.insert(0, os.getcwd())
     try:
         return vars(importlib.import_module(source))

@@ -147,9 +147,15 @@ class LocalFarm:
 
 
 def _environment() -> dict[str, str]:
-    """The children find what this process finds, and nothing in the working directory by accident."""
+    """The children find what this process finds.
+
+    An interactive session finds modules in the working directory; they do so last, and nobody else does.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AUGFARM_")}
-    environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+    paths = [entry for entry in sys.path if entry]
+    if "" in sys.path:
+        paths.append(os.getcwd())
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
     environment["PYTHONSAFEPATH"] = "1"
     return environment
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from augfarm.protocol.errors import AugfarmError, AugmentationFailed, BatchPoisoned, FarmRefused
@@ -54,7 +54,8 @@ class FailedBatch:
 
     index: int
     error: AugfarmError
-    batch: Any
+    #: Not in the repr: it may be hundreds of lines of pixels.
+    batch: Any = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,7 +30,9 @@ class Progress:
             progress.TextColumn("{task.fields[rate]}"),
             progress.TimeRemainingColumn(),
             progress.TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
+            console=Console(stderr=True, soft_wrap=True),
+            # What the caller prints belongs to its own output; on a terminal it goes above the bar.
+            redirect_stdout=sys.stdout.isatty(),
         )
         self._task = self._bar.add_task(description, total=total, rate="", note="")
         self._workers: set[int] = set()

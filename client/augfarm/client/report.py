@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from augfarm.protocol.errors import FarmUnavailable
+from augfarm.protocol.errors import FarmRefused, FarmUnavailable
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, Link
-from augfarm.protocol.messages import TO_CLIENT, Report, Status
+from augfarm.protocol.messages import TO_CLIENT, Refused, Report, Status
 
 __all__ = ["ask", "show"]
 
@@ -21,6 +21,7 @@ def ask(address: str, timeout: float) -> dict[str, Any]:
 
     Raises:
         FarmUnavailable: if no report came.
+        FarmRefused: if the address is the one for workers.
         ValueError: for an address that makes no sense.
     """
     link = Link(address, Status(), TO_CLIENT)
@@ -33,6 +34,8 @@ def ask(address: str, timeout: float) -> dict[str, Any]:
                 match event:
                     case CommandArrived(command=Report(status)):
                         return status
+                    case CommandArrived(command=Refused(code, text)):
+                        raise FarmRefused(text, code=code)
                     case ConnectionEnded(why):
                         reason = why
                     case _:
@@ -45,7 +48,6 @@ def ask(address: str, timeout: float) -> dict[str, Any]:
 def show(status: dict[str, Any], address: str) -> None:
     """Print a report for people."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     totals, memory = status["totals"], status["memory"]
@@ -54,22 +56,55 @@ def show(status: dict[str, Any], address: str) -> None:
         f"{memory['held'] / 2**20:.1f} of {memory['budget'] / 2**20:.0f} MiB held"
     )
     console.print("batches: " + ", ".join(f"{count} {name}" for name, count in totals.items()))
-    for title, rows in (("workers", status["workers"]), ("clients", status["clients"])):
-        if not rows:
-            console.print(f"no {title}")
-            continue
-        table = Table(title=title, title_justify="left")
-        names = list(rows[0])
-        for name in names:
-            table.add_column(name)
-        for row in rows:
-            table.add_row(*(_cell(row.get(name)) for name in names))
-        console.print(table)
+    _show_table(console, "workers", [_worker(row) for row in status["workers"]])
+    _show_table(console, "clients", [_client(row) for row in status["clients"]])
+    for kind in sorted({_versions(row["environment"]) for row in status["workers"]}):
+        console.print(f"workers have {kind}")
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
-    return str(value)
+def _worker(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "id": str(row["id"]),
+        "host": row["environment"].get("host", "?"),
+        "pid": row["environment"].get("pid", "?"),
+        "at work or waiting": str(row["leases"]),
+        "takes more": str(row["credit"]),
+        "done": str(row["done"]),
+        "route": row["route"],
+        "up": f"{row['seconds']:.0f} s",
+    }
+
+
+def _client(row: dict[str, Any]) -> dict[str, str]:
+    window = row["window"]
+    return {
+        "session": str(row["session"]),
+        "calls": str(row["calls"]),
+        "queued": str(row["queued"]),
+        "at work": str(row["leased"]),
+        "unread": str(row["delivered"]),
+        "window": f"{window['batches']} batches, {window['octets'] / 2**20:.0f} MiB",
+        "up": f"{row['seconds']:.0f} s",
+    }
+
+
+def _versions(environment: dict[str, str]) -> str:
+    names = ("imgaug", "numpy", "opencv", "python")
+    # The first already says which distribution of imgaug it is.
+    return ", ".join(
+        environment[name] if name == "imgaug" else f"{name} {environment[name]}"
+        for name in names
+        if name in environment
+    )
+
+
+def _show_table(console: Any, title: str, rows: list[dict[str, str]]) -> None:
+    from rich.table import Table
+
+    if not rows:
+        console.print(f"no {title}")
+        return
+    table = Table(*rows[0], title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)

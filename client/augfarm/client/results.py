@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .forks import Maker
+
 __all__ = ["AsyncResult"]
 
 _logger = logging.getLogger("augfarm.client")
@@ -28,12 +30,14 @@ class AsyncResult:
         callback: Callable[[list[Any]], Any] | None = None,
         error_callback: Callable[[BaseException], Any] | None = None,
     ) -> None:
+        self._maker = Maker()
         self._done = threading.Event()
         self._value: list[Any] = []
         self._error: BaseException | None = None
-        threading.Thread(
+        self._thread = threading.Thread(
             target=self._run, args=(batches, callback, error_callback), name="augfarm-map", daemon=True
-        ).start()
+        )
+        self._thread.start()
 
     def _run(
         self,
@@ -70,17 +74,32 @@ class AsyncResult:
         return self._error is None
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until it is complete, or for `timeout` seconds."""
-        self._done.wait(timeout)
+        """Wait until it is complete, or for `timeout` seconds.
+
+        Raises:
+            ClosedError: in a forked child, where it never will be.
+        """
+        self._wait(timeout)
+
+    def _wait(self, timeout: float | None) -> bool:
+        self._maker.check()
+        # A callback may ask for the result: it is there, though not yet complete for others.
+        return threading.current_thread() is self._thread or self._done.wait(timeout)
+
+    def join(self) -> None:
+        """Wait until it is complete and its callback has returned; the callback itself does not wait."""
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
 
     def get(self, timeout: float | None = None) -> list[Any]:
         """All batches, in order.
 
         Raises:
             multiprocessing.TimeoutError: if it is not complete within `timeout` seconds.
+            ClosedError: in a forked child.
             Whatever the call raised.
         """
-        if not self._done.wait(timeout):
+        if not self._wait(timeout):
             raise multiprocessing.TimeoutError
         if self._error is not None:
             raise self._error

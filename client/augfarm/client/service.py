@@ -27,7 +27,6 @@ from augfarm.protocol.errors import (
     ClosedError,
     FarmRefused,
     FarmUnavailable,
-    ProtocolError,
 )
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, GarbageArrived, Link, LinkEvent
 from augfarm.protocol.messages import TO_CLIENT, Deliver, Fail, Goodbye, Hello, Pipeline, Welcome
@@ -52,6 +51,7 @@ from .events import (
     SendPipeline,
     SetAdvice,
 )
+from .forks import Maker
 from .outcomes import Outcome, error_of
 from .session import Session
 
@@ -120,6 +120,7 @@ class Service:
         seeding: Seeding,
         keeper: Keeper | None = None,
     ) -> None:
+        self._maker = Maker()
         self._session = session
         self._pipelines = pipelines
         self._base_seed = base_seed
@@ -152,6 +153,8 @@ class Service:
 
     def post(self, event: Event, subject: Call | Pending | None = None) -> None:
         """Leave an event; `subject` is the call of a CallOpened or the batch of a BatchTaken."""
+        if not self._maker.is_here():
+            return
         with self._gate:
             if not self._stopped:
                 self._inbox.append((event, subject))
@@ -161,6 +164,8 @@ class Service:
 
     def stop(self, timeout: float = 5.0) -> None:
         """End every call, say Goodbye, stop the thread and the local farm. Safe to call again."""
+        if not self._maker.is_here():
+            return
         self._stopping = True
         self._wake()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
@@ -292,6 +297,8 @@ class Service:
     def _hand_over(self, action: HandOver, body: list[Buffer], now: float) -> None:
         pending = self._pending.pop(action.request)
         pending.call.add(pending.position, self._outcome(pending, action.answer, body, now))
+        for call in self._calls.values():
+            call.resume()
 
     def _outcome(self, pending: Pending, answer: Deliver | Fail, body: list[Buffer], now: float) -> Outcome:
         worker_in_seed = answer.worker_id if self._seeding == "worker" else 0
@@ -309,8 +316,11 @@ class Service:
             )
         try:
             batch = pending.keep.restore(decode_body(body))
-        except ProtocolError as error:
-            text = f"worker {answer.worker_id} sent a result that cannot be read: {error}"
+        except Exception as error:
+            # A ProtocolError is the worker's fault; anything else that of the batch's own class, when copied.
+            text = (
+                f"the result of batch {pending.index} cannot be used (worker {answer.worker_id}): {error!r}"
+            )
             failure = AugmentationFailed(text, index=pending.index, worker_id=answer.worker_id, seed=seed)
             return Outcome(pending.index, pending.batch, failure, answer.worker_id, seed, answered_at=now)
         away = now - pending.sent_at

@@ -3,12 +3,14 @@
 A *request* is a batch on its way: *unsent*, or *sent* and not answered. The client keeps both until the first
 answer, which is handed over; any other answer is unknown and dropped. When the connection ends, every sent
 request is unsent again, and goes out first on the next one. So each batch is answered exactly once, whatever
-happens to broker and workers.
+happens to broker and workers. What was sent of a call that ended is *cancelled*: it keeps its place in the
+window until the broker's CANCELLED, since its answer may be on its way and must be said RECEIVED.
 
 What may be sent (docs/protocol.md, "Broker to client: window"):
 
 - each call may have one request at the broker in its *slot*, whatever its size;
 - all others count against the broker's window, in batches and bytes;
+- no more than MAX_CALLS calls have requests at the broker;
 - inside a call, and among the calls that may send, the oldest goes first.
 
 Time is an argument. `expire(now)` says what the user should hear when nothing happens: a notice 3 s after
@@ -20,10 +22,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from augfarm.protocol import limits
 from augfarm.protocol.messages import (
     Adjusted,
     Attempt,
     Cancel,
+    Cancelled,
     Command,
     Deliver,
     Fail,
@@ -101,6 +105,9 @@ class Session:
         self._timeout = timeout
         self._calls: dict[int, _Call] = {}
         self._requests: dict[int, _Request] = {}
+        #: Calls that have ended and whose CANCELLED is awaited, and their requests that were sent.
+        self._ended: dict[int, _Call] = {}
+        self._cancelled: dict[int, _Request] = {}
         self._joined = False
         self._farm: Farm | None = None
         self._window: Window | None = None
@@ -154,7 +161,8 @@ class Session:
 
     def check(self) -> None:
         """Raise AssertionError where a law is broken."""
-        windowed = [r for r in self._requests.values() if r.sent and not r.in_slot]
+        everything = {**self._requests, **self._cancelled}
+        windowed = [r for r in everything.values() if r.sent and not r.in_slot]
         assert self._used_batches == len(windowed)
         assert self._used_octets == sum(r.taken.octets for r in windowed)
         for number, call in self._calls.items():
@@ -163,9 +171,13 @@ class Session:
             assert not set(call.unsent) & call.sent
             assert list(call.unsent) == sorted(call.unsent), "oldest first"
             assert call.slot is None or self._requests[call.slot].in_slot
-            assert not (self._joined and call.unsent and call.slot is None), (
-                "no batch waits beside a free slot"
-            )
+            if self._joined and call.unsent and call.slot is None:
+                full = not call.sent and self._calls_at_broker() == limits.MAX_CALLS
+                assert full, "no batch waits beside a free slot"
+        assert self._calls_at_broker() <= limits.MAX_CALLS
+        assert set(self._cancelled) == {n for call in self._ended.values() for n in call.sent}
+        assert not self._cancelled.keys() & self._requests.keys()
+        assert self._joined or not self._ended
         assert all(r.taken.call in self._calls for r in self._requests.values())
         assert self._joined or not any(r.sent for r in self._requests.values())
 
@@ -184,28 +196,38 @@ class Session:
         call = self._calls.pop(number, None)
         if call is None:
             return []
-        open_at_broker = bool(call.sent)
-        for request in [*call.unsent, *call.sent]:
-            self._uncharge(self._requests.pop(request))
-        return [Send(Cancel(number))] if open_at_broker else []
+        for request in call.unsent:
+            del self._requests[request]
+        call.unsent.clear()
+        if not call.sent:
+            return []
+        self._ended[number] = call
+        self._cancelled.update({request: self._requests.pop(request) for request in call.sent})
+        return [Send(Cancel(number))]
+
+    def _forget(self, number: int) -> None:
+        """No answer to this call's requests comes any more."""
+        call = self._ended.pop(number, None)
+        for request in call.sent if call else ():
+            self._uncharge(self._cancelled.pop(request))
 
     def _answer(self, answer: Deliver | Fail, now: float) -> list[Action]:
-        request = self._requests.pop(answer.request, None)
+        wanted = answer.request in self._requests
+        requests, calls = (self._requests, self._calls) if wanted else (self._cancelled, self._ended)
+        request = requests.get(answer.request)
         if request is None or not request.sent:
-            # Of a call that ended: the broker has forgotten it, or will with the CANCEL on its way.
-            if request is not None:
-                self._requests[answer.request] = request
             return []
-        self._progress_at = now
-        call = self._calls[request.taken.call]
+        del requests[answer.request]
+        call = calls[request.taken.call]
         call.sent.discard(answer.request)
         if call.slot == answer.request:
             call.slot = None
         self._uncharge(request)
-        return [
-            Send(Received((answer.request,))),
-            HandOver(answer.request, request.taken.call, answer),
-        ]
+        received: list[Action] = [Send(Received((answer.receipt,)))]
+        if not wanted:
+            return received
+        self._progress_at = now
+        return [*received, HandOver(answer.request, request.taken.call, answer)]
 
     def _uncharge(self, request: _Request) -> None:
         if request.sent and not request.in_slot:
@@ -224,8 +246,14 @@ class Session:
             actions += self._send(number, self._requests[number])
         return actions
 
+    def _calls_at_broker(self) -> int:
+        return len(self._ended) + sum(bool(call.sent) for call in self._calls.values())
+
     def _may_send(self, request: _Request) -> bool:
-        if self._calls[request.taken.call].slot is None:
+        call = self._calls[request.taken.call]
+        if not call.sent and self._calls_at_broker() >= limits.MAX_CALLS:
+            return False
+        if call.slot is None:
             return True
         window = self._window
         return (
@@ -274,6 +302,9 @@ class Session:
                     self._progress_at = now
                     self._requests[request].attempts = attempts
                 return []
+            case Cancelled(number):
+                self._forget(number)
+                return []
             case Refused(code, text):
                 self._lose(text)
                 if code in _PASSING_REFUSALS:
@@ -301,6 +332,8 @@ class Session:
     def _lose(self, reason: str) -> None:
         self._joined, self._farm, self._window, self._reason = False, None, None, reason
         self._pipelines.clear()
+        for number in list(self._ended):
+            self._forget(number)
         for request in self._requests.values():
             self._uncharge(request)
         for call in self._calls.values():

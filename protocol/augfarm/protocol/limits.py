@@ -28,8 +28,9 @@ __all__ = [
     "MAX_OPEN_BATCHES",
     "MAX_PIPELINES",
     "MAX_PIPELINE_DEPTH",
+    "MAX_PIPELINE_KEYS",
     "MAX_PIPELINE_NODES",
-    "MAX_REQUESTS_PER_MESSAGE",
+    "MAX_RECEIPTS_PER_MESSAGE",
     "MAX_SPEC_BYTES",
     "MAX_TCP_FRAME_BYTES",
     "MAX_TEXT_LENGTH",
@@ -91,8 +92,11 @@ MAX_TRACEBACK_LENGTH = 32 * KIB
 
 #: One pipeline as data. The median of imgaug's augmenters is 827 bytes; stored kernels may be larger.
 MAX_SPEC_BYTES = 4 * MIB
-#: Augmenters, parameters and containers in one pipeline.
+#: Augmenters, parameters and containers in one pipeline, each as often as it is referred to: imgaug walks a
+#: child once for each place in which it stands.
 MAX_PIPELINE_NODES = 20_000
+#: Keys of one dict and elements of one set in a pipeline: made to collide, they cost the square of it.
+MAX_PIPELINE_KEYS = 4096
 #: Depth of a pipeline's tree. A copy of it takes five Python frames for a level, of the 1,000 there are.
 MAX_PIPELINE_DEPTH = 64
 #: Pipelines that one client may have at the broker.
@@ -110,8 +114,8 @@ MAX_WORKER_CREDIT = 64
 MAX_OPEN_BATCHES = 1024
 #: Open calls of one client: each may always have one batch in the broker.
 MAX_CALLS = 64
-#: Requests that one RECEIVED may name.
-MAX_REQUESTS_PER_MESSAGE = 4096
+#: Receipts that one RECEIVED may hold.
+MAX_RECEIPTS_PER_MESSAGE = 4096
 #: The broker's advice for output_buffer_size never exceeds this many batches.
 ADVICE_MAX_BATCHES = 256
 #: All batches in the broker together, in bytes (`--memory`), besides one for each open call.

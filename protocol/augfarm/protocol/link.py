@@ -82,7 +82,7 @@ def check_address(address: str) -> str:
     if scheme == "ipc" and rest:
         return address
     host, _, port = rest.rpartition(":")
-    if scheme == "tcp" and host and port.isdigit() and 0 < int(port) < 65536:
+    if scheme == "tcp" and host and "*" not in host and port.isdigit() and 0 < int(port) < 65536:
         return address
     raise ValueError(f"expected an address such as tcp://HOST:PORT or ipc://PATH, got {address!r}")
 

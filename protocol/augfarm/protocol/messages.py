@@ -11,8 +11,8 @@ direction  commands                                                    with a bo
 =========  ==========================================================  =========================
 client →   Hello Pipeline Submit Received Cancel Adjusted Status       Pipeline, Submit
            Goodbye
-→ client   Welcome Window Farm Deliver Fail Attempt Report Refused     Deliver
-           Goodbye
+→ client   Welcome Window Farm Deliver Fail Attempt Cancelled Report   Deliver
+           Refused Goodbye
 worker →   Join Credit Result Failed Goodbye                           Result
 → worker   Joined Pipeline Forget Dispatch Refused Goodbye             Pipeline, Dispatch
 =========  ==========================================================  =========================
@@ -41,6 +41,7 @@ __all__ = [
     "Adjusted",
     "Attempt",
     "Cancel",
+    "Cancelled",
     "Command",
     "Credit",
     "Deliver",
@@ -74,6 +75,7 @@ FAILURE_KINDS = ("raised", "pipeline", "batch", "too-large", "poisoned")
 #: Why a peer is refused (Refused).
 REFUSAL_CODES = (
     "version",  # another protocol version
+    "wrong-port",  # a client at the port for workers, or a worker at the port for clients
     "expected-hello",  # a command before Hello or Join
     "unexpected",  # a command that this state or this port does not allow
     "malformed",  # bytes that are no command, too often
@@ -129,11 +131,11 @@ def _octets(length: int) -> Any:
     return _ruled(_Rule(f"{length} bytes", lambda v: isinstance(v, bytes) and len(v) == length))
 
 
-def _requests() -> Any:
-    most = limits.MAX_REQUESTS_PER_MESSAGE
+def _receipts() -> Any:
+    most = limits.MAX_RECEIPTS_PER_MESSAGE
     return _ruled(
         _Rule(
-            f"1 to {most} request numbers",
+            f"1 to {most} receipts",
             lambda v: (
                 isinstance(v, (list, tuple))
                 and 1 <= len(v) <= most
@@ -214,14 +216,14 @@ class Submit(Command):
 
 @dataclass(frozen=True)
 class Received(Command):
-    """The client has these results: the broker forgets them and their place in the window is free."""
+    """The client has the answers with these receipts: their place in the window is free."""
 
-    requests: tuple[int, ...] = _requests()
+    receipts: tuple[int, ...] = _receipts()
 
 
 @dataclass(frozen=True)
 class Cancel(Command):
-    """The client wants nothing more of this call: all its requests are forgotten, answered or not."""
+    """The client wants nothing more of this call: its requests without an answer are forgotten."""
 
     call: int = _whole()
 
@@ -272,9 +274,10 @@ class Farm(Command):
 
 @dataclass(frozen=True)
 class Deliver(Command):
-    """A result (the body)."""
+    """A result (the body). The client answers RECEIVED with this receipt, which only a reader can know."""
 
     request: int = _whole()
+    receipt: int = _whole()
     worker_id: int = _whole()
     attempts: int = _whole(2**16)
     seconds_queued: float = _seconds()
@@ -286,6 +289,7 @@ class Fail(Command):
     """A batch that has no result, and why. For kind "poisoned" the worker is the last that died."""
 
     request: int = _whole()
+    receipt: int = _whole()
     worker_id: int = _whole()
     attempts: int = _whole(2**16)
     kind: str = _one_of(FAILURE_KINDS)
@@ -300,6 +304,13 @@ class Attempt(Command):
 
     request: int = _whole()
     attempts: int = _whole(2**16)
+
+
+@dataclass(frozen=True)
+class Cancelled(Command):
+    """The broker has forgotten this call's requests; no answer to one comes after this."""
+
+    call: int = _whole()
 
 
 @dataclass(frozen=True)
@@ -415,6 +426,7 @@ BY_CODE: dict[int, type[Command]] = {
     24: Fail,
     25: Attempt,
     26: Report,
+    27: Cancelled,
     40: Join,
     41: Credit,
     42: Result,
@@ -431,7 +443,7 @@ FROM_CLIENT: frozenset[type[Command]] = frozenset(
     {Hello, Pipeline, Submit, Received, Cancel, Adjusted, Status, Goodbye}
 )
 TO_CLIENT: frozenset[type[Command]] = frozenset(
-    {Welcome, Window, Farm, Deliver, Fail, Attempt, Report, Refused, Goodbye}
+    {Welcome, Window, Farm, Deliver, Fail, Attempt, Cancelled, Report, Refused, Goodbye}
 )
 FROM_WORKER: frozenset[type[Command]] = frozenset({Join, Credit, Result, Failed, Goodbye})
 TO_WORKER: frozenset[type[Command]] = frozenset({Joined, Pipeline, Forget, Dispatch, Refused, Goodbye})
@@ -467,7 +479,7 @@ def decode(frame: bytes | bytearray | memoryview, allowed: frozenset[type[Comman
             use_list=False,
             strict_map_key=True,
             # msgpack 1.0 fills a tuple when it reads its length: nested, 256 KiB would become 2 GiB.
-            max_array_len=limits.MAX_REQUESTS_PER_MESSAGE,
+            max_array_len=limits.MAX_RECEIPTS_PER_MESSAGE,
             ext_hook=_refuse_extension,
             timestamp=1,  # msgpack's own extension type never reaches the hook: a float, not an object
         )

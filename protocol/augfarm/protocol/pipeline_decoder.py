@@ -31,7 +31,9 @@ class Decoder:
     def __init__(self, allow_imports: tuple[str, ...]) -> None:
         self._allow_imports = allow_imports
         self._known: dict[int, Any] = {}
+        #: How many nodes were read so far, and under each id; a reference counts all that it stands for.
         self._nodes = 0
+        self._weights: dict[int, int] = {}
 
     def node(self, spec: Node, where: str, depth: int = 0) -> Any:
         """The value of this node.
@@ -41,9 +43,8 @@ class Decoder:
         """
         if spec is None or isinstance(spec, (bool, int, float, str)):
             return spec
-        self._nodes += 1
-        if self._nodes > limits.MAX_PIPELINE_NODES:
-            raise InvalidPipeline(f"more than {limits.MAX_PIPELINE_NODES} nodes", where=where)
+        before = self._nodes
+        self._count(1, where)
         if depth >= limits.MAX_PIPELINE_DEPTH:
             raise InvalidPipeline(f"nested more than {limits.MAX_PIPELINE_DEPTH} deep", where=where)
         kinds = [key for key in spec if key in _FORMS] if isinstance(spec, dict) else []
@@ -57,7 +58,13 @@ class Decoder:
         value = read(self, spec, where, depth)
         if "id" in spec:
             self._remember(spec["id"], value, where)
+            self._weights[spec["id"]] = self._nodes - before
         return value
+
+    def _count(self, nodes: int, where: str) -> None:
+        self._nodes += nodes
+        if self._nodes > limits.MAX_PIPELINE_NODES:
+            raise InvalidPipeline(f"more than {limits.MAX_PIPELINE_NODES} nodes", where=where)
 
     def _remember(self, number: Node, value: Any, where: str) -> None:
         if not _is_number(number) or number in self._known:
@@ -70,6 +77,7 @@ class Decoder:
             raise InvalidPipeline(
                 "expected as 'ref' the id of a node that is complete before this one", where=where
             )
+        self._count(self._weights[number], where)
         return self._known[number]
 
     # --- plain values --------------------------------------------------------------------------------------
@@ -95,20 +103,25 @@ class Decoder:
         return self._all(spec["list"], where, depth)
 
     def _set(self, spec: dict[str, Node], where: str, depth: int) -> set[Any]:
-        return {_key(value, where) for value in self._all(spec["set"], where, depth)}
+        return {_key(value, where) for value in self._few(spec["set"], where, depth)}
 
     def _frozenset(self, spec: dict[str, Node], where: str, depth: int) -> frozenset[Any]:
-        return frozenset(_key(value, where) for value in self._all(spec["frozenset"], where, depth))
+        return frozenset(_key(value, where) for value in self._few(spec["frozenset"], where, depth))
 
     def _dict(self, spec: dict[str, Node], where: str, depth: int) -> dict[Any, Any]:
         pairs = spec["dict"]
         if not isinstance(pairs, list) or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
             raise InvalidPipeline("expected a list of pairs", where=where)
+        _check_keys(pairs, where)
         result = {}
         for key_node, node in pairs:
             key = _key(self.node(key_node, where, depth + 1), where)
             result[key] = self.node(node, f"{where}[{allowlist.short(key)}]", depth + 1)
         return result
+
+    def _few(self, nodes: Node, where: str, depth: int) -> list[Any]:
+        _check_keys(nodes, where)
+        return self._all(nodes, where, depth)
 
     def _all(self, nodes: Node, where: str, depth: int) -> list[Any]:
         if not isinstance(nodes, list):
@@ -216,6 +229,11 @@ _FORMS: dict[str, tuple[_Read, frozenset[str], frozenset[str]]] = {
 
 def _is_number(value: Node) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_keys(nodes: Node, where: str) -> None:
+    if isinstance(nodes, list) and len(nodes) > limits.MAX_PIPELINE_KEYS:
+        raise InvalidPipeline(f"{len(nodes)} keys, more than {limits.MAX_PIPELINE_KEYS}", where=where)
 
 
 def _key(value: Any, where: str) -> Any:

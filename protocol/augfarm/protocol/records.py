@@ -183,6 +183,9 @@ class Records:
         }
         self._classes: dict[str, type] = {name: kind for name, kind in found.items() if kind is not None}
         self._names = {kind: name for name, kind in self._classes.items()}
+        #: Items in lists by columns so far. A column may be a buffer that others name too, so its size in
+        #: bytes bounds nothing.
+        self._listed = 0
 
     def to_tree(self, value: Any, depth: int = 1) -> Tree:
         """The value as a tree: imgaug's objects as records, containers as lists and tuples.
@@ -268,8 +271,9 @@ class Records:
         """The list as one record, or None where it is no list of items, or where one is not valid."""
         kinds = set(map(type, values))
         name = self._names.get(kinds.pop()) if len(kinds) == 1 else None
-        if name not in _ITEMS or len(values) > limits.MAX_LIST_ITEMS:
+        if name not in _ITEMS or self._listed + len(values) > limits.MAX_LIST_ITEMS:
             return None
+        self._listed += len(values)
         columns: list[Tree] = []
         for attribute, rule in _OBJECTS[name][1].items():
             column: Tree = [getattr(value, attribute, None) for value in values]
@@ -293,6 +297,10 @@ class Records:
         rules = _OBJECTS[name][1]
         if len(record.values) != len(rules) + 1:
             raise Misfit(f"a list of {name} of {len(record.values) - 1} columns, expected {len(rules)}")
+        # Before anything is converted.
+        self._listed += max(map(_length, record.values[1:]))
+        if self._listed > limits.MAX_LIST_ITEMS:
+            raise Misfit(f"more than {limits.MAX_LIST_ITEMS} items in lists by columns")
         columns: list[list[Any]] = []
         for (attribute, rule), column in zip(rules.items(), record.values[1:], strict=True):
             values = _numbers_from_tree(column) if rule is _NUMBER else None
@@ -374,6 +382,12 @@ def _numbers_to_tree(values: list[Any]) -> Tree:
     if issubclass(kind, (np.integer, np.floating)) and arrays.allows(np.dtype(kind)):
         return np.array(values)
     return None
+
+
+def _length(column: Tree) -> int:
+    if isinstance(column, np.ndarray):
+        return int(column.size)
+    return len(column) if isinstance(column, list) else 0
 
 
 def _numbers_from_tree(column: Tree) -> list[Any] | None:

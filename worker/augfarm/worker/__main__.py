@@ -9,6 +9,7 @@ limit_threads()
 
 import importlib
 import logging
+import os
 import sys
 from typing import Annotated
 
@@ -103,6 +104,12 @@ def _prepare(allow_import: tuple[str, ...]) -> None:
     for name in allow_import:
         try:
             importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            _leave(
+                f"--allow-import {name}: {type(error).__name__}: {error}\n"
+                f"Expected the name of a module (my_augs, not my_augs.py) that Python finds in the working"
+                f" directory, {os.getcwd()}, or on PYTHONPATH."
+            )
         except Exception as error:
             _leave(f"--allow-import {name}: {type(error).__name__}: {error}")
     for warning in check_threads():

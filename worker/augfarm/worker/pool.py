@@ -56,7 +56,7 @@ class PoolSettings:
         allow_import: modules besides imgaug's that pipelines may name.
         drain_timeout: seconds from SIGTERM to SIGKILL.
         parent_fd: the read end of a pipe; at its end of file the processes are killed and the pool leaves.
-        scratch: a directory to remove at the end.
+        scratch: a directory to remove when the parent has ended.
     """
 
     broker: str
@@ -94,6 +94,7 @@ class WorkerPool:
         self._stops_told = 0
         self._stops_handled = 0
         self._exit_code: int | None = None
+        self._parent_ended = False
         self._wakeup, self._signalled = socket.socketpair()
         self._wakeup.setblocking(False)
         self._signalled.setblocking(False)
@@ -119,7 +120,8 @@ class WorkerPool:
                 self._turn()
         finally:
             self._kill_rest()
-            if self._settings.scratch is not None:
+            # Not where only this pool ends: the broker beside it still listens there, and a new pool comes.
+            if self._settings.scratch is not None and self._parent_ended:
                 shutil.rmtree(self._settings.scratch, ignore_errors=True)
         return self._exit_code
 
@@ -135,6 +137,7 @@ class WorkerPool:
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
         if parent in ready and not os.read(parent, 4096):
+            self._parent_ended = True
             self._feed(r.ParentEnded())
             return
         self._reap()

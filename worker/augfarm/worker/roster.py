@@ -18,7 +18,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from .session import EXIT_DONE, EXIT_REVOKED, EXIT_VERSION
+from .session import EXIT_DONE, EXIT_REVOKED, EXIT_VERSION, EXIT_WRONG_PORT
 
 __all__ = [
     "Action",
@@ -46,6 +46,7 @@ LONGEST_WAIT_S = 10.0
 _FOR_GOOD = {
     EXIT_VERSION: "the broker speaks another version of the protocol; install the same augfarm on both sides",
     EXIT_REVOKED: "the broker has revoked the key of this worker",
+    EXIT_WRONG_PORT: "--broker is the broker's address for clients; give its address for workers",
 }
 
 

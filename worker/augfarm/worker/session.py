@@ -50,13 +50,14 @@ from .events import (
     Send,
 )
 
-__all__ = ["EXIT_DONE", "EXIT_REVOKED", "EXIT_VERSION", "Session"]
+__all__ = ["EXIT_DONE", "EXIT_REVOKED", "EXIT_VERSION", "EXIT_WRONG_PORT", "Session"]
 
 #: How a worker process ends: as planned, or refused for good.
 EXIT_DONE = 0
 EXIT_VERSION = 3
 EXIT_REVOKED = 4
-_REFUSED_FOR_GOOD = {"version": EXIT_VERSION, "revoked": EXIT_REVOKED}
+EXIT_WRONG_PORT = 5
+_REFUSED_FOR_GOOD = {"version": EXIT_VERSION, "revoked": EXIT_REVOKED, "wrong-port": EXIT_WRONG_PORT}
 
 #: How long a leaving worker waits for the broker's Goodbye, in seconds: a result of 100 MB takes as long on a
 #: link of 4 MB/s. A broker that is gone or frozen is noticed sooner, by the end of the connection.
@@ -221,7 +222,8 @@ class Session:
         self._become_away(reason, now)
         if not was_joined:
             return []
-        return [Say("warning", f"lost the broker: {reason}"), ForgetAllPipelines()]
+        # No alarm yet: it may be the end of a local farm. If it lasts, SayWaiting tells.
+        return [Say("info", f"lost the broker: {reason}"), ForgetAllPipelines()]
 
     def _become_away(self, because: str, now: float) -> None:
         if self.state == "joined":
