@@ -30,6 +30,12 @@ class Mine(iaa.Augmenter):
     def get_parameters(self): return []
 class Param(iap.StochasticParameter):
     def _draw_samples(self, size, random_state): return 0
+class Mask(iaa.IBatchwiseMaskGenerator):
+    def draw_masks(self, batch, random_state=None): return []
+class Points(iaa.IPointsSampler):
+    def sample_points(self, images, random_state): return []
+class Colors(iaa.IBinaryImageColorizer):
+    def colorize(self, image_binary, image_original, nth_image, random_state): return image_original
 class Slotted(Mine):
     __slots__ = ("hidden",)
 class Saver(iaa.SaveDebugImageEveryNBatches): pass
@@ -130,16 +136,19 @@ def test_every_helper_on_the_list_exists_or_belongs_to_nothing_else() -> None:
         assert allowlist.resolve_function(path, (), "").__name__ == path.split(":")[1]
 
 
-def test_a_users_module_needs_the_operators_word(mine: types.ModuleType) -> None:
-    path = allowlist.path_of_class(mine.Mine, "")
+@pytest.mark.parametrize("name", ["Mine", "Param", "Mask", "Points", "Colors"])
+def test_a_users_class_needs_the_operators_word(mine: types.ModuleType, name: str) -> None:
+    cls = getattr(mine, name)
+    path = allowlist.path_of_class(cls, "")
     with pytest.raises(InvalidPipeline, match="--allow-import my_allowlist_augs"):
         allowlist.resolve_class(path, ("other",), "")
-    assert allowlist.resolve_class(path, ("other", "my_allowlist_augs"), "") is mine.Mine
-    assert (
-        allowlist.resolve_class(allowlist.path_of_class(mine.Param, ""), ("my_allowlist_augs",), "")
-        is mine.Param
-    )
+    assert allowlist.resolve_class(path, ("other", "my_allowlist_augs"), "") is cls
+
+
+def test_a_users_function_needs_the_operators_word(mine: types.ModuleType) -> None:
     path = allowlist.path_of_function(mine.images, "")
+    with pytest.raises(InvalidPipeline, match="--allow-import my_allowlist_augs"):
+        allowlist.resolve_function(path, ("other",), "")
     assert allowlist.resolve_function(path, ("my_allowlist_augs",), "") is mine.images
 
 
@@ -165,6 +174,16 @@ def test_a_module_that_fails_to_import(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("my_broken_augs", "my_absent_augs"):
         with pytest.raises(InvalidPipeline, match="fails to import"):
             allowlist.resolve_class(f"{name}:Mine", (name,), "")
+
+
+def test_a_module_that_has_changed(mine: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, path = mine.Mine, allowlist.path_of_class(mine.Mine, "")
+    monkeypatch.setattr(mine, "Mine", mine.Param)
+    with pytest.raises(InvalidPipeline, match=r"something else under the name 'Mine'.*reloaded"):
+        allowlist.path_of_class(old, "")
+    monkeypatch.delattr(mine, "Mine")
+    with pytest.raises(InvalidPipeline, match="changed after the worker had started"):
+        allowlist.resolve_class(path, ("my_allowlist_augs",), "")
 
 
 @pytest.mark.parametrize("name", ["Stranger", "Saver", "Slotted"])

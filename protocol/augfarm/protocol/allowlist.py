@@ -3,8 +3,9 @@
 A path is ``module:Name``. That a module's name begins with "imgaug." says nothing: ``imgaug.imgaug:os`` is a
 whole other library. So the object must be one that its module defines under this very name, and
 
-- a subclass of imgaug's ``Augmenter`` or ``StochasticParameter`` (but not ``SaveDebugImageEveryNBatches``,
-  which writes files), or one of the helper classes and functions listed here by name;
+- a subclass of imgaug's ``Augmenter`` (but not ``SaveDebugImageEveryNBatches``, which writes files), of its
+  ``StochasticParameter``, or of the bases of mask generators, point samplers and colorizers;
+- or one of the helper classes and functions listed here by name;
 - or, from a module that the worker's operator allows, such a subclass or a function.
 
 No module is imported because a peer names it, other than those that the operator allows.
@@ -51,8 +52,8 @@ NUMPY_TYPES: dict[str, type] = {
 
 #: What to do with a function or class that workers cannot find.
 ADVICE = (
-    "put it in a module that the workers have too, say my_augs.py, use it from there, and start the workers"
-    " with: augfarm worker --allow-import my_augs"
+    "define it (def or class) at the top level of a module, say my_augs.py, import it from there, and start"
+    " the workers beside that file with: augfarm worker --allow-import my_augs (a local farm needs no option)"
 )
 
 
@@ -60,15 +61,9 @@ def _paths(module: str, names: str) -> set[str]:
     return {f"{module}:{name}" for name in names.split()}
 
 
-#: imgaug's classes that are neither augmenter nor parameter and that augmenters keep as attributes.
+#: imgaug's classes that have none of the bases in _is_pipeline_class and that augmenters keep as attributes.
 _HELPER_CLASSES = (
     _paths("imgaug.augmentables.polys", "_ConcavePolygonRecoverer")
-    | _paths(
-        "imgaug.augmenters.blend",
-        "StochasticParameterMaskGen SomeColorsMaskGen HorizontalLinearGradientMaskGen"
-        " VerticalLinearGradientMaskGen RegularGridMaskGen CheckerboardMaskGen SegMapClassIdsMaskGen"
-        " BoundingBoxesMaskGen InvertMaskGen",
-    )
     | _paths("imgaug.augmenters.blur", "_MotionBlurMatrixGenerator")
     | _paths("imgaug.augmenters.contrast", "_IntensityChannelBasedApplier")
     | _paths(
@@ -76,17 +71,11 @@ _HELPER_CLASSES = (
         "_SharpeningMatrixGenerator _EmbossMatrixGenerator _EdgeDetectMatrixGenerator"
         " _DirectedEdgeDetectMatrixGenerator",
     )
-    | _paths("imgaug.augmenters.edges", "RandomColorsBinaryImageColorizer")
     | _paths(
         "imgaug.augmenters.meta",
         "_AssertLambdaCallback _AssertShapeImagesCheck _AssertShapeHeatmapsCheck _AssertShapeSegmapCheck"
         " _AssertShapeKeypointsCheck _AssertShapeBoundingBoxesCheck _AssertShapePolygonsCheck"
         " _AssertShapeLineStringsCheck",
-    )
-    | _paths(
-        "imgaug.augmenters.segmentation",
-        "RegularGridPointsSampler RelativeRegularGridPointsSampler DropoutPointsSampler"
-        " UniformPointsSampler SubsamplingPointsSampler",
     )
 )
 
@@ -124,8 +113,8 @@ def path_of_class(cls: type, where: str) -> str:
         return path
     if not _is_pipeline_class(cls):
         raise InvalidPipeline(
-            f"an object of {short(path)} cannot travel; augmenters, stochastic parameters, arrays and plain"
-            " values can",
+            f"an object of {short(path)} cannot travel; augmenters, stochastic parameters, mask generators,"
+            " point samplers, colorizers, arrays and plain values can",
             where=where,
         )
     _check_findable(cls, "class", where)
@@ -236,10 +225,15 @@ def _is_imgaug(module: str) -> bool:
 
 
 def _is_pipeline_class(cls: type) -> bool:
+    """Whether it is one of what users put into pipelines and write themselves."""
+    from imgaug.augmenters.blend import IBatchwiseMaskGenerator
+    from imgaug.augmenters.edges import IBinaryImageColorizer
     from imgaug.augmenters.meta import Augmenter
+    from imgaug.augmenters.segmentation import IPointsSampler
     from imgaug.parameters import StochasticParameter
 
-    return issubclass(cls, (Augmenter, StochasticParameter))
+    bases = (Augmenter, StochasticParameter, IBatchwiseMaskGenerator, IPointsSampler, IBinaryImageColorizer)
+    return issubclass(cls, bases)
 
 
 def _check_class(cls: type, path: str, where: str) -> None:
@@ -282,7 +276,8 @@ def _resolve(path: Any, allow_imports: tuple[str, ...], where: str) -> object:
             where=where,
         )
     if module is None or name not in vars(module):
-        raise InvalidPipeline(f"there is no {short(path)} here", where=where)
+        hint = "" if _is_imgaug(module_name) else "; was its module changed after the worker had started?"
+        raise InvalidPipeline(f"there is no {short(path)} here{hint}", where=where)
     found: object = vars(module)[name]
     return found
 
@@ -299,7 +294,14 @@ def _check_findable(thing: Any, what: str, where: str) -> None:
             f"the {what} {name!r} stands in the script itself, which workers do not import; {ADVICE}",
             where=where,
         )
-    if getattr(sys.modules.get(module), name, None) is not thing:
+    found = getattr(sys.modules.get(module), name, None)
+    if found is None:
         raise InvalidPipeline(
             f"module {module!r} has no {what} of its own under the name {name!r}; {ADVICE}", where=where
+        )
+    if found is not thing:
+        raise InvalidPipeline(
+            f"module {module!r} has something else under the name {name!r}, and workers would take that; if"
+            " the module was reloaded, make the augmenter anew",
+            where=where,
         )

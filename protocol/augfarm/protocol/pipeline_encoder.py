@@ -177,8 +177,8 @@ def _refuse(value: Any, where: str) -> None:
     # Methods, partials, functions written in C.
     if callable(value) and type(value).__module__ in ("builtins", "functools", "numpy"):
         raise InvalidPipeline(
-            f"a {type(value).__name__} is no plain function and cannot travel; call it from a function,"
-            f" {allowlist.ADVICE}",
+            f"a {type(value).__name__} is no plain function and cannot travel; write a function that"
+            f" calls it: {allowlist.ADVICE}",
             where=where,
         )
 
