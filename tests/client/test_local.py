@@ -8,21 +8,6 @@ from augfarm.client import local
 from augfarm.protocol.errors import FarmUnavailable
 
 
-@pytest.mark.parametrize(
-    ("cores", "asked", "expected"),
-    [(1, -1, 1), (3, -1, 2), (4, -2, 2), (4, -100, 1), (4, None, 4), (4, 7, 7), (None, None, 1)],
-)
-def test_processes_mean_what_they_do_in_imgaug(monkeypatch, cores, asked, expected):
-    monkeypatch.setattr(local.os, "cpu_count", lambda: cores)
-    assert local.resolve_processes(asked) == expected
-
-
-@pytest.mark.parametrize("asked", [0, 1.5, True, "2"])
-def test_other_values_are_refused(asked):
-    with pytest.raises(ValueError, match="processes"):
-        local.resolve_processes(asked)
-
-
 def test_without_imgaug_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(FarmUnavailable, match=r"pip install --no-deps imgaug==0\.4\.0"):

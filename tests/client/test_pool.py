@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from imgaug import augmenters as iaa
 
-from augfarm.client import Pool, local
+from augfarm.client import Pool
 from augfarm.client.pool import InvalidArgument
+from augfarm.protocol import processes
 
 AUGMENTER = iaa.Identity()
 
@@ -15,14 +16,14 @@ AUGMENTER = iaa.Identity()
     [(1, -1, 1), (3, -1, 2), (4, -2, 2), (4, -100, 1), (4, None, 4), (2, 5, 5)],
 )
 def test_processes(monkeypatch, cores, asked, expected):
-    monkeypatch.setattr(local.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(processes.os, "cpu_count", lambda: cores)
     pool = Pool(AUGMENTER, processes=asked)
     assert pool._workers == expected
     assert pool.processes == asked
 
 
 def test_processes_where_the_number_of_cores_is_unknown(monkeypatch):
-    monkeypatch.setattr(local.os, "cpu_count", lambda: None)
+    monkeypatch.setattr(processes.os, "cpu_count", lambda: None)
     assert Pool(AUGMENTER)._workers == Pool(AUGMENTER, processes=-1)._workers == 1
 
 

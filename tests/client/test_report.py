@@ -25,8 +25,9 @@ STATUS = {
 def test_it_names_workers_batches_memory_and_versions(capsys):
     report.show(STATUS, "tcp://b:5555")
     text = capsys.readouterr().out
-    for word in ("tcp://b:5555", "7 done", "1.0 of 2048 MiB", "anvil", "42", "relay", "imgaug 0.4.0, numpy 2.2.0"):
+    for word in ("tcp://b:5555", "7 done", "1.0 of 2048 MiB", "anvil", "42", "relay"):
         assert word in text
+    assert "imgaug 0.4.0, numpy 2.2.0" in text
     assert "no clients" in text
 
 

@@ -13,27 +13,10 @@ import numpy as np
 import pytest
 
 from augfarm.protocol.messages import Goodbye, Join, Refused, Result
-from augfarm.worker.pool import number_of_processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pidfd, /proc and prctl are Linux's")
 
 ALLOW = ("--allow-import", "hostile_augmenters")
-
-
-@pytest.mark.parametrize(
-    ("cores", "wanted", "expected"),
-    [(4, None, 4), (4, 1, 1), (4, 9, 9), (1, -1, 1), (3, -1, 2), (4, -2, 2), (4, -100, 1), (None, None, 1)],
-)
-def test_processes_mean_what_they_mean_in_imgaug(
-    monkeypatch: pytest.MonkeyPatch, cores: int | None, wanted: int | None, expected: int
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    assert number_of_processes(wanted) == expected
-
-
-def test_no_processes_is_an_error() -> None:
-    with pytest.raises(ValueError, match="other than 0"):
-        number_of_processes(0)
 
 
 def test_processes_join_work_are_replaced_when_killed_and_drain(

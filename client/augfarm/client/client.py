@@ -16,12 +16,13 @@ from augfarm.protocol import batches as batch_forms
 from augfarm.protocol import limits, pipelines
 from augfarm.protocol.errors import AugfarmError, ClosedError, InvalidBatch
 from augfarm.protocol.link import check_address
+from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, SEEDINGS, Seed, Seeding
 
 from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .events import BatchTaken, CallEnded, CallOpened
 from .forks import Maker
-from .local import LocalFarm, resolve_processes
+from .local import LocalFarm
 from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
 from .progress import Progress, length_of
 from .results import AsyncResult

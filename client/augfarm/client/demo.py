@@ -17,8 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from augfarm.protocol.errors import AugfarmError
-
-from .local import resolve_processes
+from augfarm.protocol.processes import resolve_processes
 
 #: BLAS on one thread, as in the workers: without it the one core of the comparison uses all of them.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")

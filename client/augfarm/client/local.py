@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from augfarm.protocol.errors import FarmUnavailable
 
-__all__ = ["LocalFarm", "resolve_processes"]
+__all__ = ["LocalFarm"]
 
 #: How long the children may take to leave before they are killed, in seconds.
 STOP_TIMEOUT_S = 3.0
@@ -32,22 +32,6 @@ EXIT_USAGE = 2
 MAX_SCRATCH_LENGTH = 80
 
 _farms: weakref.WeakSet[LocalFarm] = weakref.WeakSet()
-
-
-def resolve_processes(processes: int | None) -> int:
-    """How many workers `processes` asks for, as in imgaug.multicore.Pool: None all cores, -1 all but one.
-
-    Raises:
-        ValueError: for 0 and for what is not a whole number.
-    """
-    if processes is not None and (
-        isinstance(processes, bool) or not isinstance(processes, int) or processes == 0
-    ):
-        raise ValueError(f"expected processes to be None or a whole number other than 0, got {processes!r}")
-    if processes is not None and processes > 0:
-        return processes
-    cores = os.cpu_count() or 1
-    return cores if processes is None else max(1, cores + processes)
 
 
 class LocalFarm:

@@ -5,7 +5,7 @@ Source: imgaug/multicore.py, class Pool. What differs, on purpose:
 - batches may be any iterable, for every method, and in every form that `Client` takes;
 - without `output_buffer_size` no more is loaded than keeps the farm busy (imgaug's loads everything);
 - `maxtasksperchild` counts batches (imgaug's counts chunks), and `chunksize` changes nothing;
-- augmenters that were made deterministic by hand (``deterministic=True`` set as an attribute) and use imgaug's
+- augmenters that were made deterministic by hand (``deterministic=True`` as an attribute) and use imgaug's
   global generator repeat themselves by a state of their own, not by that of the process that made the pool;
   ``to_deterministic()`` gives the same as in imgaug;
 - a block that ends by an exception stops at once (imgaug's finishes all queued work first);
@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX
 
 from .calls import BatchIterator, Numbering
 from .client import Client
-from .local import resolve_processes
 from .outcomes import with_builtin_type
 from .results import AsyncResult
 

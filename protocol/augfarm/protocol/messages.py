@@ -20,15 +20,14 @@ worker →   Join Credit Result Failed Goodbye                           Result
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import msgpack
 
-from . import limits
+from . import admits, limits
 from .errors import ProtocolError
-from .seeds import SEED_MAX, SEEDINGS, Seeding
+from .seeds import SEEDINGS, Seeding
 
 __all__ = [
     "BY_CODE",
@@ -86,96 +85,6 @@ REFUSAL_CODES = (
     "revoked",  # the key of this session was revoked
 )
 
-# --- what a field admits -----------------------------------------------------------------------------------
-
-Check = Callable[[Any], bool]
-
-
-@dataclass(frozen=True)
-class _Rule:
-    expected: str
-    check: Check
-    #: Turns what msgpack gives into what the field holds.
-    convert: Callable[[Any], Any] | None = None
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _whole(largest: int = SEED_MAX) -> Any:
-    return _ruled(_Rule(f"a whole number from 0 to {largest}", lambda v: _is_int(v) and 0 <= v <= largest))
-
-
-def _seconds() -> Any:
-    return _ruled(
-        _Rule(
-            "a number of seconds from 0",
-            lambda v: (_is_int(v) and 0 <= v < 2**53) or (isinstance(v, float) and 0.0 <= v < float("inf")),
-            convert=float,
-        )
-    )
-
-
-def _text(longest: int = limits.MAX_TEXT_LENGTH) -> Any:
-    return _ruled(
-        _Rule(f"text of at most {longest} characters", lambda v: isinstance(v, str) and len(v) <= longest)
-    )
-
-
-def _one_of(words: tuple[str, ...]) -> Any:
-    return _ruled(_Rule("one of " + ", ".join(words), lambda v: isinstance(v, str) and v in words))
-
-
-def _octets(length: int) -> Any:
-    return _ruled(_Rule(f"{length} bytes", lambda v: isinstance(v, bytes) and len(v) == length))
-
-
-def _receipts() -> Any:
-    most = limits.MAX_RECEIPTS_PER_MESSAGE
-    return _ruled(
-        _Rule(
-            f"1 to {most} receipts",
-            lambda v: (
-                isinstance(v, (list, tuple))
-                and 1 <= len(v) <= most
-                and all(_is_int(r) and 0 <= r <= SEED_MAX for r in v)
-            ),
-            convert=tuple,
-        )
-    )
-
-
-def _is_environment(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and len(value) <= limits.MAX_ENVIRONMENT_ITEMS
-        and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items())
-        and sum(len(k) + len(v) for k, v in value.items()) <= 4096
-    )
-
-
-def _environment() -> Any:
-    return _ruled(_Rule("a map of at most 32 short texts", _is_environment))
-
-
-def _environments() -> Any:
-    return _ruled(
-        _Rule(
-            "at most 16 maps of short texts",
-            lambda v: isinstance(v, (list, tuple)) and len(v) <= 16 and all(_is_environment(e) for e in v),
-            convert=tuple,
-        )
-    )
-
-
-def _plain_map() -> Any:
-    return _ruled(_Rule("a map", lambda v: isinstance(v, dict)))
-
-
-def _ruled(rule: _Rule) -> Any:
-    return field(metadata={"rule": rule})
-
 
 @dataclass(frozen=True)
 class Command:
@@ -189,50 +98,50 @@ class Command:
 class Hello(Command):
     """A client opens its session, or takes it up again on a new connection."""
 
-    version: int = _whole(2**16)
-    token: bytes = _octets(limits.TOKEN_BYTES)
-    software: str = _text(256)
+    version: int = admits.whole(2**16)
+    token: bytes = admits.octets(limits.TOKEN_BYTES)
+    software: str = admits.text(256)
 
 
 @dataclass(frozen=True)
 class Pipeline(Command):
     """A pipeline spec (the body), to be named by its SHA-256 from now on. Client to broker to worker."""
 
-    digest: bytes = _octets(32)
+    digest: bytes = admits.octets(32)
 
 
 @dataclass(frozen=True)
 class Submit(Command):
     """A batch (the body) to augment. `request` is the client's own number for it and is never used again."""
 
-    request: int = _whole()
-    call: int = _whole()
-    index: int = _whole()
-    base_seed: int = _whole()
-    seeding: Seeding = _one_of(SEEDINGS)
-    digest: bytes = _octets(32)
-    attempts: int = _whole(2**16)
+    request: int = admits.whole()
+    call: int = admits.whole()
+    index: int = admits.whole()
+    base_seed: int = admits.whole()
+    seeding: Seeding = admits.one_of(SEEDINGS)
+    digest: bytes = admits.octets(32)
+    attempts: int = admits.whole(2**16)
 
 
 @dataclass(frozen=True)
 class Received(Command):
     """The client has the answers with these receipts: their place in the window is free."""
 
-    receipts: tuple[int, ...] = _receipts()
+    receipts: tuple[int, ...] = admits.receipts()
 
 
 @dataclass(frozen=True)
 class Cancel(Command):
     """The client wants nothing more of this call: its requests without an answer are forgotten."""
 
-    call: int = _whole()
+    call: int = admits.whole()
 
 
 @dataclass(frozen=True)
 class Adjusted(Command):
     """The client obeys the window of this serial number from now on."""
 
-    serial: int = _whole()
+    serial: int = admits.whole()
 
 
 @dataclass(frozen=True)
@@ -247,77 +156,77 @@ class Status(Command):
 class Welcome(Command):
     """The session is open. Frames may be up to `frame_bytes` long, batches up to `batch_bytes`."""
 
-    software: str = _text(256)
-    session: int = _whole()
-    frame_bytes: int = _whole(limits.MAX_IPC_FRAME_BYTES)
-    batch_bytes: int = _whole(limits.MAX_BATCH_BYTES)
+    software: str = admits.text(256)
+    session: int = admits.whole()
+    frame_bytes: int = admits.whole(limits.MAX_IPC_FRAME_BYTES)
+    batch_bytes: int = admits.whole(limits.MAX_BATCH_BYTES)
 
 
 @dataclass(frozen=True)
 class Window(Command):
     """How much the client may have at the broker, besides one batch for each open call."""
 
-    serial: int = _whole()
-    batches: int = _whole()
-    octets: int = _whole()
+    serial: int = admits.whole()
+    batches: int = admits.whole()
+    octets: int = admits.whole()
 
 
 @dataclass(frozen=True)
 class Farm(Command):
     """What the farm is now: its workers, the batches they take at once, advice for output_buffer_size."""
 
-    workers: int = _whole()
-    slots: int = _whole()
-    advice: int = _whole(limits.ADVICE_MAX_BATCHES)
-    environments: tuple[dict[str, str], ...] = _environments()
+    workers: int = admits.whole()
+    slots: int = admits.whole()
+    advice: int = admits.whole(limits.ADVICE_MAX_BATCHES)
+    environments: tuple[dict[str, str], ...] = admits.environments()
 
 
 @dataclass(frozen=True)
 class Deliver(Command):
     """A result (the body). The client answers RECEIVED with this receipt, which only a reader can know."""
 
-    request: int = _whole()
-    receipt: int = _whole()
-    worker_id: int = _whole()
-    attempts: int = _whole(2**16)
-    seconds_queued: float = _seconds()
-    seconds_augmenting: float = _seconds()
+    request: int = admits.whole()
+    receipt: int = admits.whole()
+    worker_id: int = admits.whole()
+    attempts: int = admits.whole(2**16)
+    seconds_queued: float = admits.seconds()
+    seconds_augmenting: float = admits.seconds()
 
 
 @dataclass(frozen=True)
 class Fail(Command):
     """A batch that has no result, and why. For kind "poisoned" the worker is the last that died."""
 
-    request: int = _whole()
-    receipt: int = _whole()
-    worker_id: int = _whole()
-    attempts: int = _whole(2**16)
-    kind: str = _one_of(FAILURE_KINDS)
-    exception_type: str = _text(256)
-    exception_text: str = _text()
-    traceback: str = _text(limits.MAX_TRACEBACK_LENGTH)
+    request: int = admits.whole()
+    receipt: int = admits.whole()
+    worker_id: int = admits.whole()
+    attempts: int = admits.whole(2**16)
+    kind: str = admits.one_of(FAILURE_KINDS)
+    exception_type: str = admits.text(256)
+    exception_text: str = admits.text()
+    traceback: str = admits.text(limits.MAX_TRACEBACK_LENGTH)
 
 
 @dataclass(frozen=True)
 class Attempt(Command):
     """`attempts` processes have died of this batch so far; the client says so when it submits it again."""
 
-    request: int = _whole()
-    attempts: int = _whole(2**16)
+    request: int = admits.whole()
+    attempts: int = admits.whole(2**16)
 
 
 @dataclass(frozen=True)
 class Cancelled(Command):
     """The broker has forgotten this call's requests; no answer to one comes after this."""
 
-    call: int = _whole()
+    call: int = admits.whole()
 
 
 @dataclass(frozen=True)
 class Report(Command):
     """The broker's state as plain data, for people and monitors; its keys are in docs/protocol.md."""
 
-    status: dict[str, Any] = _plain_map()
+    status: dict[str, Any] = admits.plain_map()
 
 
 # --- worker to broker --------------------------------------------------------------------------------------
@@ -327,39 +236,39 @@ class Report(Command):
 class Join(Command):
     """A worker opens its session, or takes it up again on a new connection. It takes `credit` batches."""
 
-    version: int = _whole(2**16)
-    token: bytes = _octets(limits.TOKEN_BYTES)
-    software: str = _text(256)
-    credit: int = _whole(limits.MAX_WORKER_CREDIT)
-    environment: dict[str, str] = _environment()
+    version: int = admits.whole(2**16)
+    token: bytes = admits.octets(limits.TOKEN_BYTES)
+    software: str = admits.text(256)
+    credit: int = admits.whole(limits.MAX_WORKER_CREDIT)
+    environment: dict[str, str] = admits.environment()
 
 
 @dataclass(frozen=True)
 class Credit(Command):
     """The worker takes `batches` more."""
 
-    batches: int = _whole(limits.MAX_WORKER_CREDIT)
+    batches: int = admits.whole(limits.MAX_WORKER_CREDIT)
 
 
 @dataclass(frozen=True)
 class Result(Command):
     """The result (the body) of a dispatched batch. The worker takes `credit` more batches."""
 
-    ticket: int = _whole()
-    credit: int = _whole(limits.MAX_WORKER_CREDIT)
-    seconds_augmenting: float = _seconds()
+    ticket: int = admits.whole()
+    credit: int = admits.whole(limits.MAX_WORKER_CREDIT)
+    seconds_augmenting: float = admits.seconds()
 
 
 @dataclass(frozen=True)
 class Failed(Command):
     """A dispatched batch has no result. The worker takes `credit` more batches."""
 
-    ticket: int = _whole()
-    credit: int = _whole(limits.MAX_WORKER_CREDIT)
-    kind: str = _one_of(FAILURE_KINDS)
-    exception_type: str = _text(256)
-    exception_text: str = _text()
-    traceback: str = _text(limits.MAX_TRACEBACK_LENGTH)
+    ticket: int = admits.whole()
+    credit: int = admits.whole(limits.MAX_WORKER_CREDIT)
+    kind: str = admits.one_of(FAILURE_KINDS)
+    exception_type: str = admits.text(256)
+    exception_text: str = admits.text()
+    traceback: str = admits.text(limits.MAX_TRACEBACK_LENGTH)
 
 
 # --- broker to worker --------------------------------------------------------------------------------------
@@ -369,27 +278,27 @@ class Failed(Command):
 class Joined(Command):
     """The worker's session is open under this id. Frames may be up to `frame_bytes` long."""
 
-    software: str = _text(256)
-    worker_id: int = _whole()
-    frame_bytes: int = _whole(limits.MAX_IPC_FRAME_BYTES)
+    software: str = admits.text(256)
+    worker_id: int = admits.whole()
+    frame_bytes: int = admits.whole(limits.MAX_IPC_FRAME_BYTES)
 
 
 @dataclass(frozen=True)
 class Forget(Command):
     """The worker drops this pipeline; it is sent again before it is named again."""
 
-    digest: bytes = _octets(32)
+    digest: bytes = admits.octets(32)
 
 
 @dataclass(frozen=True)
 class Dispatch(Command):
     """A batch (the body) to augment. The worker owns it until it answers with this ticket, or is gone."""
 
-    ticket: int = _whole()
-    index: int = _whole()
-    base_seed: int = _whole()
-    seeding: Seeding = _one_of(SEEDINGS)
-    digest: bytes = _octets(32)
+    ticket: int = admits.whole()
+    index: int = admits.whole()
+    base_seed: int = admits.whole()
+    seeding: Seeding = admits.one_of(SEEDINGS)
+    digest: bytes = admits.octets(32)
 
 
 # --- both sides --------------------------------------------------------------------------------------------
@@ -399,8 +308,8 @@ class Dispatch(Command):
 class Refused(Command):
     """The broker's last word on this connection: why the peer is refused, as a code and for people."""
 
-    code: str = _one_of(REFUSAL_CODES)
-    text: str = _text(1024)
+    code: str = admits.one_of(REFUSAL_CODES)
+    text: str = admits.text(1024)
 
 
 @dataclass(frozen=True)
@@ -448,7 +357,7 @@ TO_CLIENT: frozenset[type[Command]] = frozenset(
 FROM_WORKER: frozenset[type[Command]] = frozenset({Join, Credit, Result, Failed, Goodbye})
 TO_WORKER: frozenset[type[Command]] = frozenset({Joined, Pipeline, Forget, Dispatch, Refused, Goodbye})
 
-_RULES: dict[type[Command], tuple[tuple[str, _Rule], ...]] = {
+_RULES: dict[type[Command], tuple[tuple[str, admits.Rule], ...]] = {
     kind: tuple((f.name, f.metadata["rule"]) for f in fields(kind)) for kind in BY_CODE.values()
 }
 
@@ -485,7 +394,7 @@ def decode(frame: bytes | bytearray | memoryview, allowed: frozenset[type[Comman
         )
     except (ValueError, msgpack.UnpackException, RecursionError, MemoryError) as error:
         raise ProtocolError(f"command frame is not msgpack: {error}") from None
-    if not isinstance(values, tuple) or not values or not _is_int(values[0]):
+    if not isinstance(values, tuple) or not values or not admits.is_int(values[0]):
         raise ProtocolError("command frame is not an array that begins with a command code")
     kind = BY_CODE.get(values[0])
     if kind is None:

@@ -17,7 +17,8 @@ import typer
 
 from augfarm.compat import hush, import_imgaug
 from augfarm.protocol.link import check_address
-from augfarm.worker.pool import DEFAULT_DRAIN_TIMEOUT_S, PoolSettings, WorkerPool, number_of_processes
+from augfarm.protocol.processes import resolve_processes
+from augfarm.worker.pool import DEFAULT_DRAIN_TIMEOUT_S, PoolSettings, WorkerPool
 
 __all__ = ["app", "main"]
 
@@ -77,7 +78,7 @@ def worker(
     )
     try:
         check_address(broker)
-        count = number_of_processes(processes)
+        count = resolve_processes(processes)
     except ValueError as error:
         _leave(str(error))
     _prepare(tuple(allow_import or ()))

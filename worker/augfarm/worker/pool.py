@@ -31,7 +31,7 @@ from .environment import describe
 from .roster import Roster
 from .service import Service, WorkerSettings
 
-__all__ = ["PoolSettings", "WorkerPool", "number_of_processes"]
+__all__ = ["PoolSettings", "WorkerPool"]
 
 log = logging.getLogger(__name__)
 
@@ -66,22 +66,6 @@ class PoolSettings:
     drain_timeout: float = DEFAULT_DRAIN_TIMEOUT_S
     parent_fd: int | None = None
     scratch: str | None = None
-
-
-def number_of_processes(wanted: int | None) -> int:
-    """The processes that a number asks for, as imgaug's Pool understands it (imgaug/multicore.py, Pool.pool).
-
-    Args:
-        wanted: None for all cores; -1 for all but one, and so on, but at least one.
-
-    Raises:
-        ValueError: for 0.
-    """
-    if wanted == 0:
-        raise ValueError("expected a number of processes other than 0; -1 means all cores but one")
-    if wanted is not None and wanted > 0:
-        return wanted
-    return max(1, (os.cpu_count() or 1) + (wanted or 0))
 
 
 class WorkerPool:
