@@ -63,10 +63,12 @@ class Farm:
         self.broker: subprocess.Popen[bytes] | None = None
 
     def start_broker(self) -> None:
-        arguments = ["--clients", self.clients, "--workers", self.workers, "--http", ""]
-        arguments += ["--max-attempts", str(self.max_attempts), *self.extra]
-        self.broker = self._start("augfarm.broker", arguments)
+        self.broker = self._start("augfarm.broker", self.broker_arguments())
         ask(self.clients, PATIENCE)
+
+    def broker_arguments(self) -> list[str]:
+        arguments = ["--clients", self.clients, "--workers", self.workers, "--http", ""]
+        return [*arguments, "--max-attempts", str(self.max_attempts), *self.extra]
 
     def start_workers(self, count: int, *arguments: str) -> subprocess.Popen[bytes]:
         """A pool of `count` workers; returns when all have joined."""

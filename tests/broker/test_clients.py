@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from augfarm.broker.events import KeysRead
 from augfarm.protocol import limits
 from augfarm.protocol import messages as m
 
@@ -180,6 +181,17 @@ def test_a_token_under_another_key_is_another_session(rig):
     new = rig.client(token=b"t" * 16, user_id="bob")
     assert not old.retired
     assert new.last(m.Welcome).session != old.last(m.Welcome).session
+
+
+def test_a_revoked_key_ends_its_sessions_and_no_others(rig):
+    ann, bob, worker = rig.client(user_id="ann"), rig.client(user_id="bob"), rig.worker(user_id="carl")
+    rig.handle(KeysRead("client", frozenset({"ann", ""})))
+    assert bob.last(m.Refused).code == "revoked"
+    assert bob.retired
+    assert not ann.retired
+    assert not worker.retired
+    rig.handle(KeysRead("worker", frozenset({""})))
+    assert worker.last(m.Refused).code == "revoked"
 
 
 def test_the_window_is_told_again_only_when_the_shares_change(rig):

@@ -38,9 +38,10 @@ def _runs(service, page):
     thread.join(10)
 
 
-def get(page, path):
+def get(page, path, headers=None):
+    request = urllib.request.Request(f"http://{page.address}{path}", headers=headers or {})
     try:
-        with urllib.request.urlopen(f"http://{page.address}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -54,6 +55,24 @@ def test_a_broker_that_runs(page):
     assert code == 200
     assert json.loads(body)["version"] == "1.2"
     assert get(page, "/")[0] == 404
+
+
+@pytest.mark.usefixtures("_runs")
+def test_with_a_token_only_health_is_for_everybody(service):
+    page = Page(service.context, "127.0.0.1:0", "secret")
+    page.start()
+    try:
+        assert get(page, "/healthz")[0] == 200
+        assert get(page, "/status.json")[0] == 401
+        for given, code in (
+            ("Bearer secret", 200),
+            ("Bearer wrong", 401),
+            ("secrets", 401),
+            ("Bearer ", 401),
+        ):
+            assert get(page, "/status.json", {"Authorization": given})[0] == code
+    finally:
+        page.stop()
 
 
 def test_a_broker_that_is_stuck_shows(page, monkeypatch):

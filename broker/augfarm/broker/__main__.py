@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from augfarm.protocol import limits
+from augfarm.protocol.keys import BrokerKeys
 
 from .addresses import check_bind, is_local, parse_bytes
 
@@ -58,6 +59,13 @@ Insecure = Annotated[
         "whoever sees the network sees the images.",
     ),
 ]
+Keys = Annotated[
+    str | None,
+    typer.Option(
+        envvar="AUGFARM_KEYS",
+        help="A folder that `augfarm keys` made: encrypt, and let in only whose keys are there.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", envvar="AUGFARM_QUIET", help="Log warnings only.")]
 #: For the local farm: see client/local.py.
 ParentFd = Annotated[int | None, typer.Option(hidden=True)]
@@ -71,6 +79,7 @@ def broker(
     http: Http = "127.0.0.1:8780",
     memory: Memory = "2GiB",
     max_attempts: MaxAttempts = limits.DEFAULT_MAX_ATTEMPTS,
+    keys: Keys = None,
     insecure: Insecure = False,
     quiet: Quiet = False,
     parent_fd: ParentFd = None,
@@ -80,7 +89,11 @@ def broker(
     level = logging.WARNING if quiet else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s augfarm broker: %(message)s", datefmt="%H:%M:%S")
     try:
-        _check_places({"--clients": clients, "--workers": workers, "--http": http}, insecure=insecure)
+        _check_places(
+            {"--clients": clients, "--workers": workers, "--http": http}, insecure=insecure, keys=keys
+        )
+        broker_keys = None if keys is None else BrokerKeys(keys)
+        token = None if broker_keys is None else broker_keys.http_token()
         memory_bytes = parse_bytes(memory)
     except ValueError as error:
         _give_up(str(error))
@@ -95,11 +108,12 @@ def broker(
             memory_bytes=memory_bytes,
             software=_software(),
             parent_fd=parent_fd,
+            keys=broker_keys,
         )
     except CannotBind as error:
         _give_up(str(error))
     try:
-        page = _open_page(service, http)
+        page = _open_page(service, http, token)
     except CannotBind as error:
         service.close()
         _give_up(str(error))
@@ -147,26 +161,27 @@ def _has_ended(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _open_page(service: Service, address: str) -> Page | None:
+def _open_page(service: Service, address: str, token: str | None) -> Page | None:
     if not address:
         return None
     # Only here: http.server takes longer to import than the whole broker.
     from .http import Page
 
-    return Page(service.context, address)
+    return Page(service.context, address, token)
 
 
-def _check_places(places: dict[str, str], *, insecure: bool) -> None:
+def _check_places(places: dict[str, str], *, insecure: bool, keys: str | None) -> None:
     for option, address in places.items():
         if option != "--http":
             try:
                 check_bind(address)
             except ValueError as error:
                 raise ValueError(f"{option}: {error}") from None
-        if address and not insecure and not is_local(address):
+        if address and not insecure and keys is None and not is_local(address):
             raise ValueError(
                 f"{option} {address} can be reached from other machines, and without keys whoever reaches it "
-                "may use the farm and read its images: add --insecure if the network is yours alone"
+                "may use the farm and read its images: give --keys DIR (`augfarm keys DIR` makes them), or "
+                "--insecure if the network is yours alone"
             )
 
 

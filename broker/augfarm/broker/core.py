@@ -37,6 +37,7 @@ from .events import (
     ConnectionLost,
     Event,
     GarbageReceived,
+    KeysRead,
     Retire,
     Send,
     Side,
@@ -112,6 +113,10 @@ class Core:
                 self._hear_garbage((side, connection), reason, now)
             case ConnectionLost(side, connection, closed_by_peer):
                 self._lose((side, connection), closed_by_peer, now)
+            case KeysRead(side, user_ids):
+                revoked = [key_of(p) for (user, _), p in self._sessions(side).items() if user not in user_ids]
+                for key in revoked:
+                    self._end(key, m.Refused("revoked", "the key of this session was revoked"), now)
             case StopRequested():
                 for key in list(self._peers):
                     self._end(key, m.Goodbye(), now)

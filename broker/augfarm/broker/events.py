@@ -19,6 +19,7 @@ __all__ = [
     "ConnectionLost",
     "Event",
     "GarbageReceived",
+    "KeysRead",
     "Log",
     "Retire",
     "Send",
@@ -77,11 +78,19 @@ class ConnectionLost:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysRead:
+    """The keys that may speak on this side are these now; "" stands for this process itself."""
+
+    side: Side
+    user_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """The broker is told to stop."""
 
 
-Event: TypeAlias = CommandReceived | GarbageReceived | ConnectionLost | StopRequested
+Event: TypeAlias = CommandReceived | GarbageReceived | ConnectionLost | KeysRead | StopRequested
 
 
 # --- actions -----------------------------------------------------------------------------------------------

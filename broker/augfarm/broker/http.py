@@ -5,6 +5,7 @@ Both ask the loop itself, so that a loop that is stuck shows.
 
 from __future__ import annotations
 
+import hmac
 import io
 import json
 import logging
@@ -46,17 +47,20 @@ class Page:
     Args:
         context: the ZeroMQ context of the broker.
         address: ``HOST:PORT``; port 0 is any free one: see :attr:`address`.
+        token: what a request for anything but /healthz must carry (``Authorization: Bearer TOKEN``), or None.
 
     Raises:
         CannotBind: if it cannot listen there.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], address: str, token: str | None = None
+    ) -> None:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
             raise CannotBind(f"--http: expected HOST:PORT such as 127.0.0.1:8780, got {address!r}")
         try:
-            self._server = _Server((host.strip("[]"), int(port)), context)
+            self._server = _Server((host.strip("[]"), int(port)), context, token)
         except OSError as error:
             raise CannotBind(f"--http: cannot listen at {address}: {error.strerror or error}") from None
         self.address = f"{host}:{self._server.server_address[1]}"
@@ -82,8 +86,11 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self, address: tuple[str, int], context: zmq.Context[zmq.Socket[bytes]], token: str | None
+    ) -> None:
         self.context = context
+        self._token = token
         self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
         #: Guards the two below.
         self._change = threading.Condition()
@@ -112,6 +119,11 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Who asked has hung up: nothing to tell anybody. http.server would print a traceback."""
         log.debug("an HTTP request ended early", exc_info=True)
+
+    def admits(self, authorization: str | None) -> bool:
+        """Whether a request with this header may see more than /healthz."""
+        given = (authorization or "").removeprefix("Bearer ").encode()
+        return self._token is None or hmac.compare_digest(given, self._token.encode())
 
     def ask(self) -> dict[str, Any] | None:
         """The loop's report, or None where it does not answer."""
@@ -179,6 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path not in ("/healthz", "/status.json"):
             return self._answer(404, "text/plain", b"not found: there are /healthz and /status.json\n")
+        if path != "/healthz" and not self.server.admits(self.headers.get("Authorization")):
+            return self._answer(401, "text/plain", b"give the token: Authorization: Bearer TOKEN\n")
         status = self.server.ask()
         if status is None:
             return self._answer(503, "text/plain", b"the broker does not answer\n")

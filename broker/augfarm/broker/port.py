@@ -11,6 +11,7 @@ import zmq
 
 from augfarm.protocol import messages
 from augfarm.protocol.errors import ProtocolError
+from augfarm.protocol.keys import BrokerKeys
 from augfarm.protocol.sockets import configure
 
 from .addresses import check_bind, readable
@@ -58,13 +59,19 @@ class Port:
     Args:
         address: where to listen.
         frame_bytes: the longest frame that is taken.
+        keys: who is let in; None: everybody.
 
     Raises:
         CannotBind: if it cannot listen there.
     """
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], side: Side, address: str, frame_bytes: int
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        side: Side,
+        address: str,
+        frame_bytes: int,
+        keys: BrokerKeys | None = None,
     ) -> None:
         self.side: Side = side
         self.socket = context.socket(zmq.ROUTER)
@@ -75,6 +82,9 @@ class Port:
             receive_messages=WAITING_MESSAGES,
         )
         self.socket.router_mandatory = True
+        self._has_keys = keys is not None
+        if keys is not None:
+            keys.apply(self.socket, side)
         self.monitor = self._open_monitor(context)
         self._liveness = Liveness(self._probe)
         self._allowed = _ALLOWED[side]
@@ -130,7 +140,8 @@ class Port:
         fault = body_fault(command, len(body), octets)
         if fault:
             return GarbageReceived(self.side, connection, fault)
-        return CommandReceived(self.side, connection, command, body, octets)
+        user_id = _user_id(frames[-1]) if self._has_keys else ""
+        return CommandReceived(self.side, connection, command, body, octets, user_id)
 
     def _read_monitor(self, now: float) -> None:
         while True:
@@ -207,6 +218,14 @@ def _descriptor(frame: zmq.Frame) -> int:
         return int(frame.get(zmq.SRCFD))
     except zmq.ZMQError:
         return -1
+
+
+def _user_id(frame: zmq.Frame) -> str:
+    """The key that this connection has proven, or "" for one from inside this process."""
+    try:
+        return str(frame.get("User-Id"))
+    except zmq.ZMQError:
+        return ""
 
 
 def _answers(path: str) -> bool:

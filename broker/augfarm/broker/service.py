@@ -8,15 +8,20 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import zmq
 
 from augfarm.protocol import limits
+from augfarm.protocol.keys import BrokerKeys
 
 from .addresses import is_tcp
 from .core import Core
-from .events import Action, Event, Log, Retire, Send, Side, StopRequested, Watch
+from .events import Action, Event, KeysRead, Log, Retire, Send, Side, StopRequested, Watch
 from .port import CannotBind, Port
+
+if TYPE_CHECKING:
+    from .gate import Gate
 
 __all__ = ["STATUS_ADDRESS", "CannotBind", "Service"]
 
@@ -26,6 +31,9 @@ STATUS_ADDRESS = "inproc://status"
 GOODBYE_LINGER_MS = 1000
 #: Threads of libzmq's that move bytes: one for each side.
 IO_THREADS = 2
+
+#: How often the folders of keys are looked at, in seconds: a revoked key's sessions end within one second.
+KEYS_INTERVAL_S = 0.5
 
 log = logging.getLogger("augfarm.broker")
 
@@ -39,6 +47,7 @@ class Service:
         max_attempts: processes that may die of a batch before it is given up.
         memory_bytes: what clients may have here together, in bytes.
         software: what the broker calls itself.
+        keys: who is let in; None: everybody who reaches the sockets.
         parent_fd: the read end of a pipe; at its end of file the broker leaves at once.
 
     Raises:
@@ -54,11 +63,15 @@ class Service:
         memory_bytes: int = limits.DEFAULT_MEMORY_BYTES,
         software: str = "augfarm",
         parent_fd: int | None = None,
+        keys: BrokerKeys | None = None,
     ) -> None:
         tcp = is_tcp(clients) or is_tcp(workers)
         frame_bytes = limits.MAX_TCP_FRAME_BYTES if tcp else limits.MAX_IPC_FRAME_BYTES
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(IO_THREADS)
         self._ports: dict[Side, Port] = {}
+        self._keys = keys
+        self._keys_at = 0.0
+        self._gate = None if keys is None else _open_gate(self.context, keys)
         #: Whatever is written to it makes :meth:`run` return as :meth:`stop` does.
         self._wake_reader, self.wake_writer = os.pipe()
         os.set_blocking(self.wake_writer, False)
@@ -68,7 +81,7 @@ class Service:
         try:
             addresses: dict[Side, str] = {"client": clients, "worker": workers}
             for side, address in addresses.items():
-                self._ports[side] = Port(self.context, side, address, frame_bytes)
+                self._ports[side] = Port(self.context, side, address, frame_bytes, keys)
             self._ports["client"].socket.bind(STATUS_ADDRESS)
         except CannotBind:
             self.close()
@@ -110,6 +123,8 @@ class Service:
         """Close the sockets; last words may take a second to leave. Other users of the context go first."""
         for port in self._ports.values():
             port.close(self._linger_ms)
+        if self._gate is not None:
+            self._gate.close()
         os.close(self._wake_reader)
         writer, self.wake_writer = self.wake_writer, -1  # the number may soon be another file's
         os.close(writer)
@@ -120,6 +135,7 @@ class Service:
             self._handle(port.receive(time.monotonic()))
         for port in self._ports.values():
             self._handle(port.lost(time.monotonic()))
+        self._look_at_keys()
         deadline = self._core.deadline()
         now = time.monotonic()
         if deadline is not None and now >= deadline:
@@ -142,8 +158,21 @@ class Service:
                 case Log(level, text):
                     log.log(getattr(logging, level), "%s", text)
 
+    def _look_at_keys(self) -> None:
+        """ZAP asks at the handshake only, so open sessions are compared with the folders of keys."""
+        now = time.monotonic()
+        if self._keys is None or now < self._keys_at:
+            return
+        self._keys_at = now + KEYS_INTERVAL_S
+        for side in self._ports:
+            # Each time, not only after a change: a key may have been added, used and revoked since the last
+            # look. This process itself, over inproc, has no key.
+            self._handle([KeysRead(side, self._keys.allowed(side) | {""})])
+
     def _wait_ms(self) -> int | None:
         deadlines = [self._core.deadline(), *(port.deadline() for port in self._ports.values())]
+        if self._keys is not None:
+            deadlines.append(self._keys_at)
         times = [time for time in deadlines if time is not None]
         if not times:
             return None
@@ -159,3 +188,10 @@ class Service:
         if self._parent_fd is not None:
             poller.register(self._parent_fd, zmq.POLLIN)
         return poller
+
+
+def _open_gate(context: zmq.Context[zmq.Socket[bytes]], keys: BrokerKeys) -> Gate:
+    # Only with keys: zmq.auth's thread brings asyncio, which takes longer to import than the broker.
+    from .gate import Gate
+
+    return Gate(context, keys)

@@ -62,15 +62,39 @@ def spec(
 
 
 @app.command()
+def keys(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to make them.")],
+    client: Annotated[str | None, typer.Option(metavar="NAME", help="Add a key for one more client.")] = None,
+    worker: Annotated[str | None, typer.Option(metavar="NAME", help="Add a key for one more worker.")] = None,
+) -> None:
+    """Make the CURVE keys of a farm, or add one.
+
+    To revoke a key take its file out of DIR/broker/clients or DIR/broker/workers.
+    """
+    from augfarm.protocol.keys import add_key, make_keys
+
+    if client is None and worker is None:
+        made = make_keys(directory)
+    else:
+        wanted = (("client", client), ("worker", worker))
+        made = [add_key(directory, role, name) for role, name in wanted if name is not None]  # type: ignore[arg-type]
+    for folder in made:
+        print(folder)
+
+
+@app.command()
 def status(
     broker: Broker = DEFAULT_BROKER,
+    keys: Annotated[
+        str | None, typer.Option("--keys", envvar="AUGFARM_KEYS", help="A folder with a client's keys.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the broker's report as JSON.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the broker.")] = 3.0,
 ) -> None:
     """Print what a farm is doing: workers, clients, batches, memory."""
     from . import report
 
-    found = report.ask(broker, timeout)
+    found = report.ask(broker, timeout, keys)
     if as_json:
         print(json.dumps(found, indent=2))
     else:

@@ -15,6 +15,7 @@ from typing import Any
 from augfarm.protocol import batches as batch_forms
 from augfarm.protocol import limits, pipelines
 from augfarm.protocol.errors import AugfarmError, ClosedError, InvalidBatch
+from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
 from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, SEEDINGS, Seed, Seeding
@@ -38,6 +39,8 @@ MAX_START = SEED_MAX // 2
 
 #: Where `Client` looks for its broker when it is given no address.
 ADDRESS_VARIABLE = "AUGFARM_BROKER"
+#: And its keys.
+KEYS_VARIABLE = "AUGFARM_KEYS"
 
 
 class Client:
@@ -56,12 +59,15 @@ class Client:
         seeding: ``"worker"``: each worker draws streams of its own, seeded by ``seed + worker_id``.
             ``"batch"``: a batch is seeded by ``seed + index``, so the output is the same for any number of
             workers, and equals that of ``imgaug.multicore.Pool(seed=seed)``.
+        keys: a folder with the client's key and the broker's, as ``augfarm keys`` makes it; None uses
+            ``$AUGFARM_KEYS``, and without that neither proves itself nor encrypts. Not for a local farm.
         timeout: seconds without progress, while batches wait, after which the next batch raises
             :class:`~augfarm.protocol.errors.FarmUnavailable`. None: wait for ever, with a warning after 3 s
             and then every 10 s.
 
     Raises:
-        ValueError: for an argument that makes no sense, or an address together with `processes`.
+        ValueError: for an argument that makes no sense, an address together with `processes`, or a key file
+            that is missing or can be read by others.
         InvalidPipeline: for a pipeline that cannot travel; it says where in the pipeline, and what to do.
         FarmUnavailable: for a local farm where imgaug is not installed.
 
@@ -79,6 +85,7 @@ class Client:
         maxtasksperchild: int | None = None,
         seed: int | None = None,
         seeding: Seeding = "worker",
+        keys: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
     ) -> None:
         if address is not None and processes is not None:
@@ -95,6 +102,11 @@ class Client:
             address = os.environ.get(ADDRESS_VARIABLE) or None
         if address is not None and maxtasksperchild is not None:
             raise ValueError("maxtasksperchild is for a local farm; give it to `augfarm worker` on this one")
+
+        if address is None and keys is not None:
+            raise ValueError("keys are for a farm at an address; a local farm's sockets are private")
+        if address is not None and keys is None:
+            keys = os.environ.get(KEYS_VARIABLE) or None
 
         self.seed: int = secrets.randbelow(IMGAUG_SEED_MAX) if seed is None else int(seed)
         self.seeding: Seeding = seeding
@@ -126,6 +138,7 @@ class Client:
             base_seed=self.seed,
             seeding=seeding,
             keeper=farm,
+            keys=None if keys is None else PeerKeys.load(keys, "client"),
         )
         self._farm = farm
         self._service.start()

@@ -63,9 +63,13 @@ class Heard:
 
 @dataclass(frozen=True)
 class ConnectionLost:
-    """The connection is gone, or could not be made; the link goes on trying."""
+    """The connection is gone, or could not be made; the link goes on trying.
+
+    With `final` the broker refused the key, and would again.
+    """
 
     reason: str
+    final: bool = False
 
 
 Event = CallOpened | BatchTaken | CallEnded | Heard | ConnectionLost

@@ -6,25 +6,28 @@ import time
 from typing import Any
 
 from augfarm.protocol.errors import FarmRefused, FarmUnavailable
+from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, Link
 from augfarm.protocol.messages import TO_CLIENT, Refused, Report, Status
 
 __all__ = ["ask", "show"]
 
 
-def ask(address: str, timeout: float) -> dict[str, Any]:
+def ask(address: str, timeout: float, keys: str | None = None) -> dict[str, Any]:
     """The broker's report as plain data; its keys are in docs/protocol.md, "REPORT".
 
     Args:
         address: the broker's address for clients.
         timeout: seconds to wait for it.
+        keys: a folder with a client's keys, or None.
 
     Raises:
         FarmUnavailable: if no report came.
         FarmRefused: if the address is the one for workers.
         ValueError: for an address that makes no sense.
     """
-    link = Link(address, Status(), TO_CLIENT)
+    peer_keys = None if keys is None else PeerKeys.load(keys, "client")
+    link = Link(address, Status(), TO_CLIENT, keys=peer_keys)
     reason = "no answer"
     deadline = time.monotonic() + timeout
     try:
@@ -36,6 +39,8 @@ def ask(address: str, timeout: float) -> dict[str, Any]:
                         return status
                     case CommandArrived(command=Refused(code, text)):
                         raise FarmRefused(text, code=code)
+                    case ConnectionEnded(why, final=True):
+                        raise FarmRefused(why, code="key")
                     case ConnectionEnded(why):
                         reason = why
                     case _:

@@ -28,6 +28,7 @@ from augfarm.protocol.errors import (
     FarmRefused,
     FarmUnavailable,
 )
+from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, GarbageArrived, Link, LinkEvent
 from augfarm.protocol.messages import TO_CLIENT, Deliver, Fail, Goodbye, Hello, Pipeline, Welcome
 from augfarm.protocol.seeds import Seed, Seeding
@@ -108,6 +109,7 @@ class Service:
         pipelines: specs by digest.
         base_seed, seeding: for telling callers what seeded a batch.
         keeper: of a local farm; stopped with this service.
+        keys: what the client proves itself with.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Service:
         base_seed: int,
         seeding: Seeding,
         keeper: Keeper | None = None,
+        keys: PeerKeys | None = None,
     ) -> None:
         self._maker = Maker()
         self._session = session
@@ -128,6 +131,7 @@ class Service:
         self._keeper = keeper
         self._greeting = Hello(limits.PROTOCOL_VERSION, secrets.token_bytes(limits.TOKEN_BYTES), software())
         self._address = address
+        self._keys = keys
         self._inbox: deque[tuple[Event, Call | Pending | None]] = deque()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -182,7 +186,7 @@ class Service:
         error: AugfarmError = ClosedError("the client was closed")
         link = None
         try:
-            link = Link(self._address, self._greeting, TO_CLIENT)
+            link = Link(self._address, self._greeting, TO_CLIENT, keys=self._keys)
             link.watch(self._wake_out.fileno())
             while not self._stopping:
                 self._turn(link)
@@ -242,8 +246,8 @@ class Service:
                         self._hand_over(action, body, now)
                     else:
                         self._do([action], link)
-            case ConnectionEnded(reason):
-                self._do(self._session.handle(ConnectionLost(reason), time.monotonic()), link)
+            case ConnectionEnded(reason, final):
+                self._do(self._session.handle(ConnectionLost(reason, final), time.monotonic()), link)
             case GarbageArrived(reason):
                 _logger.warning("augfarm: the broker sent what this client does not understand: %s", reason)
 

@@ -132,8 +132,10 @@ class Session:
                 self._take(event, now)
             case CallEnded(call):
                 actions += self._end(call)
-            case ConnectionLost(reason):
+            case ConnectionLost(reason, final):
                 self._lose(reason)
+                if final:
+                    actions.append(Refuse("key", reason))
             case Heard(command):
                 actions += self._hear(command, now)
         actions += self._send_what_may()

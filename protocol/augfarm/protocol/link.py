@@ -25,6 +25,7 @@ from zmq.utils.monitor import recv_monitor_message
 from . import limits, messages
 from .codec import Buffer
 from .errors import ProtocolError
+from .keys import PeerKeys
 from .messages import Command
 from .sockets import configure
 
@@ -35,12 +36,13 @@ CONNECT_TIMEOUT_MS = 2000
 #: Messages taken from the socket before other events get their turn.
 RECEIVE_BURST = 64
 
+_NO_HANDSHAKE = "the handshake failed: is that an augfarm broker, and do both sides use keys, or neither?"
 _ENDS = {
     zmq.EVENT_DISCONNECTED: "the connection was lost",
     zmq.EVENT_CLOSED: "nothing answers there",
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed: is that an augfarm broker?",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the handshake failed: is that an augfarm broker?",
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the broker refused the key",
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: _NO_HANDSHAKE,
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: _NO_HANDSHAKE,
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the broker refused the key for this role",
 }
 _WATCHED_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED
 for _event in _ENDS:
@@ -60,6 +62,8 @@ class ConnectionEnded:
     """The connection is gone, with all that was queued on it. The link makes another by itself."""
 
     reason: str
+    #: Whether the broker refused the key: it would again, until somebody lets it in.
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Link:
         address: ``tcp://HOST:PORT`` or ``ipc://PATH``.
         greeting: the first command of every connection; assign to :attr:`greeting` to change it.
         allowed: the commands that the broker may send, ``TO_CLIENT`` or ``TO_WORKER``.
+        keys: what to prove oneself with, and the broker's key; None without encryption.
         context: the ZeroMQ context to use; the link makes and ends one of its own otherwise.
 
     Raises:
@@ -106,11 +111,13 @@ class Link:
         greeting: Command,
         allowed: frozenset[type[Command]],
         *,
+        keys: PeerKeys | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
         self.address = check_address(address)
         self.greeting = greeting
         self._allowed = allowed
+        self._keys = keys
         self._own_context = context is None
         self._context = context if context is not None else zmq.Context()
         self._watched: set[int] = set()
@@ -197,6 +204,8 @@ class Link:
         socket.setsockopt(zmq.RECONNECT_IVL, -1)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
         socket.setsockopt(zmq.IPV6, 1)
+        if self._keys is not None:
+            self._keys.apply(socket)
         self._monitor = socket.get_monitor_socket(_WATCHED_EVENTS)
         self._socket, self._heard = socket, False
         self._deadline = now + limits.WELCOME_TIMEOUT_S
@@ -219,19 +228,20 @@ class Link:
         while self._monitor is not None and self._monitor.poll(0):
             event = zmq.Event(recv_monitor_message(self._monitor)["event"])
             if event in _ENDS:
-                self._drop(_ENDS[event])
+                self._drop(_ENDS[event], final=event == zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 
     def _keep_trying(self, now: float) -> None:
         if self._socket is not None and not self._heard and now >= self._deadline:
-            self._drop(f"no answer for {limits.WELCOME_TIMEOUT_S:g} s")
+            hint = "" if self._keys is None else " (with a wrong broker.key it would be the same)"
+            self._drop(f"no answer for {limits.WELCOME_TIMEOUT_S:g} s{hint}")
         if self._socket is None and now >= self._deadline:
             self._connect(now)
 
-    def _drop(self, reason: str) -> None:
+    def _drop(self, reason: str, *, final: bool = False) -> None:
         if self._socket is None:
             return
         self._discard(0)
-        self._ended.append(ConnectionEnded(reason))
+        self._ended.append(ConnectionEnded(reason, final))
         self._deadline = time.monotonic() + self._wait
         self._wait = min(self._wait * 2, limits.RECONNECT_MAX_S)
 

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from augfarm.compat import hush, import_imgaug
+from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
 from augfarm.protocol.processes import resolve_processes
 from augfarm.worker.pool import DEFAULT_DRAIN_TIMEOUT_S, PoolSettings, WorkerPool
@@ -53,6 +54,10 @@ def worker(
             help="A module of yours whose augmenters and functions pipelines may name; may be repeated.",
         ),
     ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(envvar="AUGFARM_KEYS", help="A folder with a worker's key, made by `augfarm keys`."),
+    ] = None,
     drain_timeout: Annotated[
         float,
         typer.Option(
@@ -79,6 +84,7 @@ def worker(
     try:
         check_address(broker)
         count = resolve_processes(processes)
+        peer_keys = None if keys is None else PeerKeys.load(keys, "worker")
     except ValueError as error:
         _leave(str(error))
     _prepare(tuple(allow_import or ()))
@@ -90,6 +96,7 @@ def worker(
         drain_timeout=drain_timeout,
         parent_fd=parent_fd,
         scratch=scratch,
+        keys=peer_keys,
     )
     log.info("starting %d worker %s for %s", count, "process" if count == 1 else "processes", broker)
     sys.exit(WorkerPool(settings).run())

@@ -25,6 +25,8 @@ from typing import NoReturn
 
 import numpy as np
 
+from augfarm.protocol.keys import PeerKeys
+
 from . import roster as r
 from .engine import Engine
 from .environment import describe
@@ -56,6 +58,7 @@ class PoolSettings:
         allow_import: modules besides imgaug's that pipelines may name.
         drain_timeout: seconds from SIGTERM to SIGKILL.
         parent_fd: the read end of a pipe; at its end of file the processes are killed and the pool leaves.
+        keys: what its processes prove themselves with, or None.
         scratch: a directory to remove when the parent has ended.
     """
 
@@ -66,6 +69,7 @@ class PoolSettings:
     drain_timeout: float = DEFAULT_DRAIN_TIMEOUT_S
     parent_fd: int | None = None
     scratch: str | None = None
+    keys: PeerKeys | None = None
 
 
 class WorkerPool:
@@ -164,7 +168,11 @@ class WorkerPool:
             # imgaug is seeded for every batch. numpy's own generator is not, and would be the same in all.
             np.random.seed()
             settings = WorkerSettings(
-                self._settings.broker, self._settings.max_tasks, describe(), speaks=slot == 0
+                self._settings.broker,
+                self._settings.max_tasks,
+                describe(),
+                speaks=slot == 0,
+                keys=self._settings.keys,
             )
             service = Service(settings, Engine(allow_import=self._settings.allow_import))
             self._wakeup.close()

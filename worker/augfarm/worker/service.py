@@ -18,6 +18,7 @@ from importlib.metadata import version
 from types import FrameType
 
 from augfarm.protocol import limits, link
+from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import Link, LinkEvent
 from augfarm.protocol.messages import TO_WORKER, Join
 
@@ -47,6 +48,7 @@ class WorkerSettings:
         broker: the address of the broker's port for workers.
         max_tasks: leave after so many batches; None for never.
         environment: the versions that JOIN tells; see :func:`.environment.describe`.
+        keys: what it proves itself with, or None.
         speaks: whether this one tells the operator that it waits for the broker; one of a pool does.
     """
 
@@ -54,6 +56,7 @@ class WorkerSettings:
     max_tasks: int | None
     environment: dict[str, str]
     speaks: bool = True
+    keys: PeerKeys | None = None
 
 
 class Service:
@@ -80,7 +83,7 @@ class Service:
         self._signalled.setblocking(False)
         self._catch_signals()
         self._join = self._new_join()
-        self._link = Link(settings.broker, self._join, TO_WORKER)
+        self._link = Link(settings.broker, self._join, TO_WORKER, keys=settings.keys)
         self._link.watch(self._wakeup.fileno())
         self._perform: dict[type[e.Action], Callable[..., None]] = {
             e.Send: lambda a: self._link.send(a.command, a.body),
