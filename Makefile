@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types slow clean help
+.PHONY: demo test lint types slow test-matrix clean help
 
 help:
-	@echo "make demo    a local farm augments real images: times, and a picture (about two minutes)"
+	@echo "make demo    a local farm augments real images: times, and a picture (a minute or two)"
 	@echo "make test    the test suite"
 	@echo "make lint    ruff        make types   mypy --strict"
 	@echo "make slow    tests that take minutes, or need root and network namespaces"
+	@echo "make test-matrix    other Pythons, numpy 1, the fork imaug, OpenCV 5 (a quarter of an hour)"
 
 demo: $(READY)
 	$(BIN)/augfarm demo --output demo.png
@@ -22,6 +23,10 @@ test: $(READY)
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# Makes environments of its own under .venvs, and writes its table into docs/compatibility.md.
+test-matrix:
+	$(PYTHON) tests/matrix/run.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -38,4 +43,4 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo.png
+	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis demo.png

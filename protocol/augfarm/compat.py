@@ -1,17 +1,13 @@
-"""Makes ``import imgaug`` work where numpy has moved on. Needs numpy alone.
+"""Makes ``import imgaug`` work where numpy, scikit-image and Pillow have moved on. Needs numpy alone.
 
-Say ``import augfarm.compat`` before ``import imgaug``; workers do so themselves. What imgaug 0.4.0 misses:
-
-- ``numpy.bool``, ``numpy.complex`` (gone in 1.24) and ``numpy.sctypes`` (gone in 2.0), which it reads at
-  import and while it augments. Only those that are missing are put back.
-- In ``ElasticTransformation`` a strength of int32 or float64 makes float64 shift maps under numpy 2 (NEP 50),
-  and OpenCV refuses them. The strength is passed on as a plain float, so the maps are float32 as under
-  numpy 1, to the bit. Only distribution "imgaug" 0.4.0 has this fault; the fork "imaug" is left as it is.
+Say ``import augfarm.compat`` before ``import imgaug``; workers do so themselves. imgaug 0.4.0 reads
+``numpy.bool``, ``numpy.complex`` (gone in 1.24) and ``numpy.sctypes`` (gone in 2.0) at import and while it
+augments: those that are missing are put back. What else it trips over is mended in its modules when they
+are imported, each where it has the fault: see ``_mends.py``, and docs/compatibility.md for the list.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -24,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from . import _mends
+
 __all__ = ["INSTALL", "hush", "imgaug_distribution", "import_imgaug", "install"]
 
 #: imgaug's own wheel demands opencv-python, which needs libGL: hence the two steps.
@@ -32,9 +30,6 @@ INSTALL = "pip install 'augfarm[worker]' && pip install --no-deps imgaug==0.4.0"
 #: Distributions that install the module `imgaug`, the two that we test first.
 DISTRIBUTIONS = ("imgaug", "imaug", "sindre-imgaug", "imgaug-denk", "pyimgaug", "imgaug3")
 
-_GEOMETRIC = "imgaug.augmenters.geometric"
-_MENDED = "_augfarm_mended"
-
 
 def install() -> None:
     """Put back what imgaug misses in numpy, and mend imgaug now or when it is imported.
@@ -42,15 +37,11 @@ def install() -> None:
     Importing this module has called it; a second call does nothing.
     """
     for name, value in (("bool", bool), ("complex", complex), ("sctypes", _sctypes())):
-        with warnings.catch_warnings():
-            # numpy 1.20 to 1.23 still have np.bool and warn about it.
-            warnings.simplefilter("ignore")
-            missing = not hasattr(np, name)
-        if missing:
-            setattr(np, name, value)
-    loaded = sys.modules.get(_GEOMETRIC)
-    if loaded is not None:
-        _mend(loaded)
+        _mends.put_back(name, value)
+    for name in _mends.APPLIES:
+        module = sys.modules.get(name)
+        if module is not None:
+            _mends.mend(module, _distribution_of(name))
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
@@ -110,36 +101,24 @@ def _sctypes() -> dict[str, list[type]]:
     }
 
 
-def _mend(geometric: ModuleType) -> None:
-    """Keep ElasticTransformation's shift maps in float32; does nothing where it was done or is not needed."""
+def _distribution_of(module: str) -> tuple[str, str] | None:
+    """Which distribution this module comes from, and its version; None where none says so."""
     try:
-        if imgaug_distribution() != ("imgaug", "0.4.0"):
-            return
+        if module.startswith("imgaug."):
+            return imgaug_distribution()
+        name = module.partition(".")[0]
+        return name, importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return
-    elastic = geometric.ElasticTransformation
-    original = elastic.__dict__["_generate_shift_maps"].__func__
-    if hasattr(original, _MENDED):
-        return
-
-    @functools.wraps(original)
-    def generate_shift_maps(
-        cls: type, shape: Any, alpha: Any, sigma: Any, random_state: Any
-    ) -> tuple[Any, Any]:
-        dx, dy = original(cls, shape, float(alpha), sigma, random_state)
-        return dx.astype(np.float32, copy=False), dy.astype(np.float32, copy=False)
-
-    setattr(generate_shift_maps, _MENDED, True)
-    elastic._generate_shift_maps = classmethod(generate_shift_maps)
+        return None
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds imgaug's module as the finders after it do, and has it mended once it has been executed."""
+    """Finds a module to mend as the finders after it do, and has it mended once it has been executed."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != _GEOMETRIC:
+        if fullname not in _mends.APPLIES:
             return None
         for finder in sys.meta_path:
             if isinstance(finder, _Finder) or not hasattr(finder, "find_spec"):
@@ -153,7 +132,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """A loader that mends the module after the loader inside has executed it."""
+    """A loader that mends the module that the loader inside executes."""
 
     def __init__(self, inside: importlib.abc.Loader) -> None:
         self._inside = inside
@@ -162,8 +141,10 @@ class _Loader(importlib.abc.Loader):
         return self._inside.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        distribution = _distribution_of(module.__name__)
+        _mends.prepare(module, distribution)
         self._inside.exec_module(module)
-        _mend(module)
+        _mends.mend(module, distribution)
 
     def __getattr__(self, name: str) -> Any:
         # get_source, get_filename and others: tracebacks and inspect ask for them.
