@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from augfarm.broker.liveness import SUSPICION_S, Liveness
+from augfarm.broker.liveness import RETIRED_S, SUSPICION_S, Liveness
 
 
 class Probe:
@@ -103,15 +103,48 @@ def test_who_closed_the_connection(liveness, family, closed):
     peer.close()
 
 
-def test_what_nobody_watches_is_closed(liveness):
+def test_what_is_lost_is_no_longer_watched(liveness):
     reader, writer = os.pipe()
     liveness.seen(b"w", writer, 0.0)
     liveness.watch(b"w")
     os.close(writer)
-    liveness.unwatch(b"w")
-    liveness.unwatch(b"w")
+    liveness.unreachable(b"w", 1.0)
+    liveness.lost(1.0, all_read=True)
     assert os.read(reader, 1) == b"", "no duplicate is left open"
     os.close(reader)
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_peer_that_does_not_leave_after_its_last_word_is_cut(liveness, watched):
+    ours, peer = socket.socketpair()
+    peer.setblocking(False)
+    liveness.seen(b"c", ours.fileno(), 0.0)
+    if watched:
+        liveness.watch(b"c")
+    liveness.retire(b"c", 1.0)
+    assert liveness.deadline() == 1.0 + RETIRED_S
+    liveness.lost(RETIRED_S, all_read=True)
+    with pytest.raises(BlockingIOError):
+        peer.recv(1)
+    assert liveness.lost(1.0 + RETIRED_S, all_read=True) == [(b"c", False)]
+    assert peer.recv(1) == b"", "libzmq would see the same, and close it"
+    assert not liveness.knows(b"c")
+    assert liveness.deadline() is None
+    ours.close()
+    peer.close()
+
+
+def test_a_connection_whose_number_is_anothers_is_not_cut(liveness):
+    ours, peer = socket.socketpair()
+    peer.setblocking(False)
+    liveness.seen(b"old", ours.fileno(), 0.0)
+    liveness.seen(b"new", ours.fileno(), 0.5)
+    liveness.retire(b"old", 1.0)
+    liveness.lost(1.0 + RETIRED_S, all_read=True)
+    with pytest.raises(BlockingIOError):
+        peer.recv(1)
+    ours.close()
+    peer.close()
 
 
 def test_without_a_descriptor_nobody_is_blamed(liveness):

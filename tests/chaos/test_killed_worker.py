@@ -4,6 +4,7 @@ import os
 import signal
 
 import numpy as np
+import pytest
 from imgaug import augmenters as iaa
 
 from augfarm.client import BatchPoisoned, Client
@@ -77,19 +78,21 @@ def test_a_restarted_broker(farm_of):
         assert got == undisturbed
 
 
-def test_a_batch_that_kills_its_workers_is_given_up_and_the_farm_goes_on(farm_of, tmp_path):
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_a_batch_that_kills_its_workers_is_given_up_and_the_farm_goes_on(farm_of, tmp_path, code):
     (tmp_path / "deadly.py").write_text(
         "import os\nfrom imgaug import augmenters as iaa\n\n\n"
         "class Deadly(iaa.Identity):\n"
         "    def _augment_batch_(self, batch, random_state, parents, hooks):\n"
         "        if batch.images[0].max() == 255:\n"
-        "            os._exit(1)\n"
+        f"            os._exit({code})\n"
         "        return batch\n"
     )
     farm = farm_of(0)
     import sys
 
     sys.path.insert(0, str(tmp_path))
+    sys.modules.pop("deadly", None)
     try:
         import deadly
     finally:

@@ -1,5 +1,7 @@
 """Errors that a caller sees."""
 
+import pickle
+
 import pytest
 
 from augfarm.client.outcomes import error_of, with_builtin_type
@@ -84,6 +86,14 @@ class TestBuiltinTypes:
         error = self.mixed("UnicodeDecodeError")
         assert isinstance(error, AugmentationFailed)
         assert "too dark" in str(error)
+
+    @pytest.mark.parametrize("name", ["ValueError", "OSError", "KeyError", "MemoryError", "NotThere"])
+    def test_errors_cross_processes(self, name):
+        error = self.mixed(name)
+        again = pickle.loads(pickle.dumps(error))
+        assert [kind.__name__ for kind in type(again).__mro__] == [k.__name__ for k in type(error).__mro__]
+        assert str(again) == str(error)
+        assert vars(again) == vars(error)
 
     def test_other_errors_are_left_alone(self):
         error = error_of(fail("poisoned"), 9, SEED)

@@ -171,3 +171,12 @@ def test_formats_that_are_not_listed_are_refused_on_both_sides():
 def test_a_peers_images_are_checked(tree):
     with pytest.raises(Misfit):
         images_from_tree(tree)
+
+
+@pytest.mark.parametrize("dtype", [">u2", ">f4", "<u2"])
+def test_images_reach_imgaug_in_this_machines_byte_order(dtype):
+    image = np.arange(12, dtype=dtype).reshape(2, 2, 3)
+    for tree in (image[np.newaxis], [image]):
+        (given,) = images_from_tree(tree)
+        assert given.dtype.isnative
+        assert np.array_equal(given, image)

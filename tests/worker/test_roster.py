@@ -146,7 +146,7 @@ def test_the_end_of_a_stranger_is_nothing() -> None:
     ],
 )
 def test_an_end_in_words(code: int, words: str) -> None:
-    assert how_it_ended(code) == words
+    assert how_it_ended(code, planned=code == 0) == words
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -217,3 +217,15 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
+
+
+@pytest.mark.parametrize("code", [0, 3, 4, 5])
+def test_a_code_that_the_worker_did_not_confirm_means_a_crash(code: int) -> None:
+    """An augmenter that calls os._exit(3) does not stop the pool."""
+    roster = Roster(1, 30.0, 0.0)
+    [start] = roster.expire(0.0)
+    roster.handle(ProcessStarted(start.slot, 7), 0.0)
+    [said] = roster.handle(ProcessEnded(7, code, confirmed=False), 0.1)
+    assert said.level == "warning"
+    assert f"exit code {code}" in said.text
+    assert any(isinstance(action, StartProcess) for action in roster.expire(0.1))

@@ -9,8 +9,10 @@ it is gone and means nothing to a peer that is there.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +22,9 @@ __all__ = ["Liveness"]
 FIRST_PROBE_S = 0.001
 #: A suspect that still takes probes after this time has another connection's number, in seconds.
 SUSPICION_S = 1.0
+#: How long a connection may stay open after its last word, in seconds: on a slow link that word has a way
+#: to go.
+RETIRED_S = 2.0
 #: What a poll of a closed connection shows; macOS has no POLLRDHUP and shows POLLHUP.
 _CLOSED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
 
@@ -46,6 +51,8 @@ class Liveness:
         #: Duplicates of workers' descriptors: they outlive libzmq's own and tell who closed.
         self._duplicates: dict[bytes, int] = {}
         self._suspects: dict[bytes, _Suspect] = {}
+        #: Connections that have had their last word, and when they are cut if they are still there.
+        self._retired: dict[bytes, float] = {}
         #: Descriptors whose end was told, and until when it may concern a connection not yet seen.
         self._ended: dict[int, float] = {}
 
@@ -68,8 +75,21 @@ class Liveness:
         with contextlib.suppress(OSError):
             self._duplicates[connection] = os.dup(descriptor)
 
-    def unwatch(self, connection: bytes) -> None:
-        """Nobody asks any more who closes this connection; let it be closed for good."""
+    def retire(self, connection: bytes, now: float) -> None:
+        """The connection has had its last word. If its peer does not close it soon, it is cut.
+
+        What is queued for it would stay in memory as long as it is open, and libzmq closes no connection of
+        a ROUTER when told to. The duplicate can be shut down, and libzmq sees that.
+        """
+        descriptor = self._descriptors.get(connection, -1)
+        # Another connection with this number means that ours has ended: the number is the other's now.
+        alone = len(self._connections.get(descriptor, ())) == 1
+        is_there = connection not in self._suspects or self._probe(connection)
+        if connection not in self._duplicates and alone and is_there:
+            self.watch(connection)
+        self._retired[connection] = now + RETIRED_S
+
+    def _unwatch(self, connection: bytes) -> None:
         duplicate = self._duplicates.pop(connection, None)
         if duplicate is not None:
             os.close(duplicate)
@@ -87,7 +107,9 @@ class Liveness:
 
     def deadline(self) -> float | None:
         """When :meth:`lost` should be called although nothing came in, or None."""
-        return min((suspect.probe_at for suspect in self._suspects.values()), default=None)
+        # Retired ones are in the order of their times.
+        times = [suspect.probe_at for suspect in self._suspects.values()]
+        return min([*times, *itertools.islice(self._retired.values(), 1)], default=None)
 
     def lost(self, now: float, *, all_read: bool) -> list[tuple[bytes, bool]]:
         """The connections that are gone, each once, and whether their peers closed them.
@@ -96,6 +118,7 @@ class Liveness:
             all_read: whether the socket has nothing more to read. A connection's last messages are read
                 before its end is told, unless that takes longer than a second.
         """
+        self._cut_retired(now)
         gone = []
         for connection, suspect in list(self._suspects.items()):
             if not suspect.is_gone and now >= suspect.probe_at:
@@ -107,7 +130,18 @@ class Liveness:
     def close(self) -> None:
         """Close what is kept."""
         for connection in list(self._duplicates):
-            self.unwatch(connection)
+            self._unwatch(connection)
+
+    def _cut_retired(self, now: float) -> None:
+        for connection in [c for c, until in self._retired.items() if now >= until]:
+            del self._retired[connection]
+            duplicate = self._duplicates.pop(connection, None)
+            if duplicate is None:
+                continue
+            with contextlib.suppress(OSError), socket.socket(fileno=duplicate) as end:
+                end.shutdown(socket.SHUT_RDWR)
+            # libzmq keeps the connection's queue, and takes probes into it, for as long as it lingers.
+            self.unreachable(connection, now)
 
     def _suspect(self, connection: bytes, now: float) -> None:
         self._suspects.setdefault(connection, _Suspect(now, now))
@@ -124,7 +158,8 @@ class Liveness:
 
     def _forget(self, connection: bytes) -> bool:
         closed_by_peer = self._was_closed_by_peer(connection)
-        self.unwatch(connection)
+        self._unwatch(connection)
+        self._retired.pop(connection, None)
         self._suspects.pop(connection, None)
         descriptor = self._descriptors.pop(connection, None)
         if descriptor is not None:

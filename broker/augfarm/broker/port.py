@@ -28,7 +28,7 @@ BURST = 100
 WAITING_MESSAGES = 64
 #: Messages to one connection that wait to be sent: more than credit and window allow. A peer that asks and
 #: does not read is treated as gone.
-UNSENT_MESSAGES = 8192
+UNSENT_MESSAGES = 2048
 
 #: Commands that a peer knows to be about nothing of its own: no pipeline and no request has these names.
 _PROBES: dict[Side, messages.Command] = {
@@ -163,9 +163,9 @@ class Port:
         """Keep what tells who closes this connection."""
         self._liveness.watch(connection)
 
-    def retire(self, connection: bytes) -> None:
-        """The core is done with this connection."""
-        self._liveness.unwatch(connection)
+    def retire(self, connection: bytes, now: float) -> None:
+        """The core is done with this connection: it has had its last word."""
+        self._liveness.retire(connection, now)
 
     def close(self, linger_ms: int) -> None:
         """Close the socket; what is still to be sent may take so long."""

@@ -17,7 +17,8 @@ from augfarm.protocol.keys import BrokerKeys
 
 from .addresses import is_tcp
 from .core import Core
-from .events import Action, Event, KeysRead, Log, Retire, Send, Side, StopRequested, Watch
+from .events import Action, CommandReceived, Event, KeysRead, Log, Retire, Send, Side, StopRequested, Watch
+from .heap import Heap
 from .port import CannotBind, Port
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Service:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(IO_THREADS)
         self._ports: dict[Side, Port] = {}
         self._keys = keys
+        self._heap = Heap()
         self._keys_at = 0.0
         self._gate = None if keys is None else _open_gate(self.context, keys)
         #: Whatever is written to it makes :meth:`run` return as :meth:`stop` does.
@@ -136,6 +138,7 @@ class Service:
         for port in self._ports.values():
             self._handle(port.lost(time.monotonic()))
         self._look_at_keys()
+        self._heap.give_back(time.monotonic())
         deadline = self._core.deadline()
         now = time.monotonic()
         if deadline is not None and now >= deadline:
@@ -144,6 +147,8 @@ class Service:
     def _handle(self, events: Iterable[Event]) -> None:
         for event in events:
             now = time.monotonic()
+            if isinstance(event, CommandReceived):
+                self._heap.came_in(event.body_bytes)
             self._do(self._core.handle(event, now), now)
 
     def _do(self, actions: Iterable[Action], now: float) -> None:
@@ -154,7 +159,7 @@ class Service:
                 case Watch(connection):
                     self._ports["worker"].watch(connection)
                 case Retire(side, connection):
-                    self._ports[side].retire(connection)
+                    self._ports[side].retire(connection, now)
                 case Log(level, text):
                     log.log(getattr(logging, level), "%s", text)
 
@@ -170,7 +175,11 @@ class Service:
             self._handle([KeysRead(side, self._keys.allowed(side) | {""})])
 
     def _wait_ms(self) -> int | None:
-        deadlines = [self._core.deadline(), *(port.deadline() for port in self._ports.values())]
+        deadlines = [
+            self._core.deadline(),
+            self._heap.deadline(),
+            *(port.deadline() for port in self._ports.values()),
+        ]
         if self._keys is not None:
             deadlines.append(self._keys_at)
         times = [time for time in deadlines if time is not None]

@@ -142,7 +142,7 @@ class WorkerDesk:
         else:
             body = ()
             self._floor.totals.failed += 1
-            self._floor.ledger.deliver(job, 0, now)
+            self._floor.ledger.deliver(job, _size_of(command), now)
             answer = _fail(job, worker, command, octets)
         self._floor.tell(job.client, answer, body)
         return None
@@ -164,6 +164,13 @@ class WorkerDesk:
 
 
 _TOO_MUCH = m.Refused("credit", f"a worker takes at most {limits.MAX_WORKER_CREDIT} batches at once")
+
+
+def _size_of(command: m.Result | m.Failed) -> int:
+    """The bytes of a failure's texts, roughly: a client that does not read them is charged for them."""
+    if isinstance(command, m.Failed):
+        return len(command.exception_text) + len(command.traceback)
+    return 0
 
 
 def _fail(job: Job, worker: Worker, command: m.Result | m.Failed, octets: int) -> m.Fail:

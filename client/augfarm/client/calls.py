@@ -188,6 +188,7 @@ class BatchIterator(Iterator[Any]):
         self._client = client
         self._call = call
         self._start: Callable[[], None] | None = start
+        self._starting = threading.Lock()
         self._on_error = on_error
         self._with_info = with_info
         self._progress = progress
@@ -200,8 +201,10 @@ class BatchIterator(Iterator[Any]):
     def __next__(self) -> Any:
         if self._start is not None:
             self._call.maker.check()
-            start, self._start = self._start, None
-            start()
+            with self._starting:
+                start, self._start = self._start, None
+            if start is not None:
+                start()
         if not self._finalizer.alive:
             raise StopIteration
         try:

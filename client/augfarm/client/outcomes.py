@@ -127,7 +127,9 @@ def with_builtin_type(error: AugfarmError) -> AugfarmError:
     # Ours first, so that its text is the one that is shown; MemoryError insists on being first itself.
     for bases in ((AugmentationFailed, kind), (kind, AugmentationFailed)):
         with contextlib.suppress(TypeError):
-            both = type(AugmentationFailed.__name__, bases, {"__module__": __name__})
+            # What crosses processes is the plain error; the mixed class is made again there.
+            body = {"__module__": __name__, "__reduce__": lambda _: (with_builtin_type, (error,))}
+            both = type(AugmentationFailed.__name__, bases, body)
             # Without __init__: types such as UnicodeDecodeError insist on arguments of their own.
             mixed: AugmentationFailed = kind.__new__(both)
             mixed.args = error.args

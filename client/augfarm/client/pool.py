@@ -9,7 +9,9 @@ Source: imgaug/multicore.py, class Pool. What differs, on purpose:
   global generator repeat themselves by a state of their own, not by that of the process that made the pool;
   ``to_deterministic()`` gives the same as in imgaug;
 - a block that ends by an exception stops at once (imgaug's finishes all queued work first);
-- errors are ValueErrors besides imgaug's AssertionErrors.
+- close() and the end of ``with`` end open iterators (imgaug's give the rest);
+- errors of arguments are ValueErrors besides imgaug's AssertionErrors; a batch that cannot be sent is an
+  InvalidBatch, a ValueError. An exception of a class of the user's own is an AugmentationFailed alone.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ turned into something else only at the I/O boundary, in the service files.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .seeds import Seed
@@ -41,7 +41,18 @@ __all__ = [
 
 
 class AugfarmError(Exception):
-    """The root of all errors that augfarm raises on purpose."""
+    """The root of all errors that augfarm raises on purpose. They cross processes with all they know."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are made again from their args alone, which ours cannot be.
+        return _again, (type(self), self.args, dict(self.__dict__))
+
+
+def _again(kind: type[AugfarmError], args: tuple[Any, ...], state: dict[str, Any]) -> AugfarmError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidBatch(AugfarmError, ValueError):

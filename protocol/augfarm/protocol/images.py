@@ -84,7 +84,7 @@ def images_from_tree(tree: Tree, *, channels: bool = False) -> Any:
         Misfit: where it is no images column, or a file cannot be decoded.
     """
     if isinstance(tree, np.ndarray):
-        return tree
+        return _native(tree)
     if type(tree) is not list:
         raise Misfit("expected an array or a list of images")
     images: list[Any] = []
@@ -92,16 +92,21 @@ def images_from_tree(tree: Tree, *, channels: bool = False) -> Any:
     try:
         for item in tree:
             if type(item) is Record and item.name == _FILE:
-                image = _decode(_octets(item), min(left, limits.MAX_DECODED_IMAGE_BYTES))
+                image = _native(_decode(_octets(item), min(left, limits.MAX_DECODED_IMAGE_BYTES)))
                 left -= image.nbytes
                 images.append(image[..., np.newaxis] if channels and image.ndim == 2 else image)
             elif isinstance(item, np.ndarray):
-                images.append(item)
+                images.append(_native(item))
             else:
                 raise Misfit("expected an array or a file")
     except Misfit as misfit:
         raise misfit.inside(f"[{len(images)}]") from None
     return images
+
+
+def _native(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The image in this machine's byte order: OpenCV reads others as if they were, and gives wrong values."""
+    return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))
 
 
 def _image_to_tree(image: Any, records: Records) -> Tree:

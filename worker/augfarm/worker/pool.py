@@ -78,7 +78,8 @@ class WorkerPool:
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
         self._roster = Roster(settings.processes, settings.drain_timeout, time.monotonic())
-        self._pids: set[int] = set()
+        #: The processes that run, and for each the end of a pipe on which it confirms why it leaves.
+        self._pids: dict[int, int] = {}
         self._stops_told = 0
         self._stops_handled = 0
         self._exit_code: int | None = None
@@ -145,19 +146,24 @@ class WorkerPool:
     def _start(self, action: r.StartProcess) -> None:
         _flush()  # or what is buffered would be written by both
         pool = os.getpid()
+        confirmed, confirms = os.pipe()
+        os.set_blocking(confirmed, False)
         # A signal between fork and the worker's own handlers would be lost on ours.
         with _signals_blocked():
             try:
                 pid = os.fork()
             except OSError as error:
+                os.close(confirmed)
+                os.close(confirms)
                 self._feed(r.StartFailed(action.slot, str(error)))
                 return
             if pid == 0:
-                self._become_worker(action.slot, pool)
-        self._pids.add(pid)
+                self._become_worker(action.slot, pool, confirms)
+        os.close(confirms)
+        self._pids[pid] = confirmed
         self._feed(r.ProcessStarted(action.slot, pid))
 
-    def _become_worker(self, slot: int, pool: int) -> NoReturn:
+    def _become_worker(self, slot: int, pool: int, confirms: int) -> NoReturn:
         """What a forked process does; it never returns into the pool's code."""
         code = EXIT_CRASHED
         try:
@@ -179,6 +185,7 @@ class WorkerPool:
             self._signalled.close()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             code = service.run()
+            os.write(confirms, b"!")
         except BaseException:
             traceback.print_exc()
         finally:
@@ -195,8 +202,17 @@ class WorkerPool:
         for pid in list(self._pids):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                self._pids.discard(pid)
-                self._feed(r.ProcessEnded(pid, os.waitstatus_to_exitcode(status)))
+                confirmed = self._is_confirmed(self._pids.pop(pid))
+                self._feed(r.ProcessEnded(pid, os.waitstatus_to_exitcode(status), confirmed))
+
+    def _is_confirmed(self, descriptor: int) -> bool:
+        """Whether the worker's own code ended the process, not something that it ran."""
+        try:
+            return bool(os.read(descriptor, 1))
+        except BlockingIOError:  # a child of the process still holds the other end
+            return False
+        finally:
+            os.close(descriptor)
 
     def _kill_rest(self) -> None:
         """Kills whatever runs, and waits until it is gone."""
@@ -204,6 +220,8 @@ class WorkerPool:
             os.kill(pid, signal.SIGKILL)
         for pid in self._pids:
             os.waitpid(pid, 0)
+        for descriptor in self._pids.values():
+            os.close(descriptor)
         self._pids.clear()
 
     # --- signals -------------------------------------------------------------------------------------------

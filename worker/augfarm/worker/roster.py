@@ -71,10 +71,15 @@ class StartFailed:
 
 @dataclass(frozen=True)
 class ProcessEnded:
-    """A process ended: `code` is its exit code, or the negative number of the signal that killed it."""
+    """A process ended: `code` is its exit code, or the negative number of the signal that killed it.
+
+    Only with `confirmed` did the worker's own code end it, and the code means what session.py says. An
+    augmenter may end its process with any code.
+    """
 
     pid: int
     code: int
+    confirmed: bool = True
 
 
 @dataclass(frozen=True)
@@ -239,17 +244,16 @@ class Roster:
         if slot is None:
             return []
         slot.pid = 0
-        how = f"worker process {event.pid} {how_it_ended(event.code)}"
+        planned = event.confirmed and event.code == EXIT_DONE
+        how = f"worker process {event.pid} {how_it_ended(event.code, planned=planned)}"
         if self._stops:
             slot.state = "closed"
-            planned = event.code == EXIT_DONE
             said: list[Action] = [] if planned else [Say("warning", how)]
             return said + self._exit_if_done()
-        if event.code in _FOR_GOOD:
+        if event.confirmed and event.code in _FOR_GOOD:
             slot.state = "closed"
             self._exit_code = event.code
             return [Say("error", _FOR_GOOD[event.code]), *self._stop(now)]
-        planned = event.code == EXIT_DONE
         wait = self._wait(slot, now - slot.at, planned=planned)
         slot.state, slot.at = "due", now + wait
         then = f"; starting another in {wait:g} s" if wait else "; starting another"
@@ -288,10 +292,10 @@ class Roster:
         return "1 worker process is" if count == 1 else f"{count} worker processes are"
 
 
-def how_it_ended(code: int) -> str:
+def how_it_ended(code: int, *, planned: bool = False) -> str:
     """An exit code in words: ``-9`` is "was killed by SIGKILL"."""
     if code >= 0:
-        return "ended as planned" if code == EXIT_DONE else f"ended with exit code {code}"
+        return "ended as planned" if planned else f"ended with exit code {code}"
     try:
         return f"was killed by {signal.Signals(-code).name}"
     except ValueError:
