@@ -9,9 +9,10 @@ import pytest
 from imgaug import augmenters as iaa
 from imgaug.augmentables.batches import Batch, UnnormalizedBatch
 from imgaug.augmentables.kps import Keypoint, KeypointsOnImage
+from threadpoolctl import threadpool_limits
 
 from augfarm.client import AugmentationFailed, Pool, use_for_imgaug
-from farms import fingerprint, quokka_batches, ten_augmenters
+from farms import fingerprint, quokka_batches, ten_augmenters, tutorial
 
 #: Far more values than batches: two batches alike by chance are as good as impossible.
 ADD = iaa.Add(list(range(256)), per_channel=True)
@@ -176,3 +177,37 @@ def test_a_bad_address_is_refused_and_changes_nothing():
     with pytest.raises(ValueError, match="address"):
         use_for_imgaug("5555")
     assert imgaug.multicore.Pool is original
+
+
+#: Written as in imgaug's notebook on multicore augmentation; only the first line differs between the two.
+NOTEBOOK = """
+{importing}
+
+with multicore.Pool(aug, processes=-1, maxtasksperchild=20, seed=1) as pool:
+    batches_aug = pool.map_batches(batches)
+
+with aug.pool(processes=2, maxtasksperchild=20, seed=1) as pool:
+    batches_aug += list(pool.imap_batches(create_generator(batches)))
+
+with multicore.Pool(aug, seed=1) as pool:
+    batches_aug += list(pool.imap_batches(create_generator(batches), output_buffer_size=5))
+    batches_aug += pool.map_batches(batches, chunksize=2)
+"""
+
+
+def test_the_tutorials_text_gives_the_same_arrays_with_only_its_import_changed():
+    def create_generator(batches):
+        yield from batches
+
+    def run(importing):
+        names = {"aug": tutorial(), "batches": quokka_batches(6), "create_generator": create_generator}
+        exec(NOTEBOOK.format(importing=importing), names)
+        return [fingerprint(batch) for batch in names["batches_aug"]]
+
+    with threadpool_limits(1):
+        theirs = run("from imgaug import multicore")
+    ours = run("import augfarm.client as multicore")
+    assert len(theirs) == 24
+    assert ours == theirs
+    # The last six are numbered on from the six before them in the same pool.
+    assert len(set(theirs)) == 12
