@@ -60,6 +60,18 @@ def test_every_form_comes_back_as_imgaug_gives_it(name):
     assert_same(farm(batch), augment(UnnormalizedBatch(**copy.deepcopy(FORMS[name]))))
 
 
+def test_images_in_the_other_byte_order_come_back_in_this_machines_as_from_imgaugs_pool():
+    """imgaug on one core reads their bytes in the wrong order, and keeps the dtype."""
+    native = IMAGES.astype(np.uint16) * np.uint16(300)
+    expected = augment(UnnormalizedBatch(images=native.copy()))
+    for images in (native.astype(">u2"), list(native.astype(">u2"))):
+        result = farm(UnnormalizedBatch(images=images))
+        for image, right in zip(result.images_aug, expected.images_aug, strict=True):
+            assert image.dtype == np.uint16
+            assert image.dtype.isnative
+            assert np.array_equal(image, right)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_a_dict_gives_what_the_batch_gives(name):
     columns = FORMS[name]

@@ -167,7 +167,6 @@ FORMS |= {
     **{f"images {dtype}": {"images": IMAGES.astype(dtype)} for dtype in ("uint16", "int16", "float64")},
     "images uint16 at its ends": {"images": pixels(1, *SHAPE, dtype=np.uint16) * np.uint16(329)},
     "images float32 not finite": {"images": np.float32([[[[np.nan], [np.inf]], [[-np.inf], [-0.0]]]])},
-    "images big endian": {"images": IMAGES.astype(">u2")},
 }
 
 # Annotations without anything in them, and of images of several sizes.
