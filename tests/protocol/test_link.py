@@ -118,6 +118,15 @@ def test_a_broker_that_does_not_answer_is_given_up(broker, link, monkeypatch):
     assert "no answer" in event.reason
 
 
+def test_a_name_that_nobody_knows_is_told(monkeypatch):
+    monkeypatch.setattr(link_module.limits, "WELCOME_TIMEOUT_S", 0.2)
+    link = Link("tcp://no-such-host.invalid:5555", HELLO, m.TO_CLIENT)
+    event = next_event(link)
+    assert isinstance(event, ConnectionEnded)
+    assert "is the host's name right" in event.reason
+    link.close()
+
+
 def test_nothing_there_is_told_with_its_reason(tmp_path):
     link = Link(f"ipc://{tmp_path}/nobody", HELLO, m.TO_CLIENT)
     event = next_event(link)

@@ -7,27 +7,27 @@ import logging
 import os
 import secrets
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from augfarm.protocol import batches as batch_forms
-from augfarm.protocol import limits, pipelines
-from augfarm.protocol.errors import AugfarmError, ClosedError, InvalidBatch
+from augfarm.protocol import pipelines
+from augfarm.protocol.errors import AugfarmError, ClosedError
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
 from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, SEEDINGS, Seed, Seeding
 
 from .calls import BatchIterator, Call, LoaderThread, Numbering
-from .events import BatchTaken, CallEnded, CallOpened
+from .events import CallEnded, CallOpened
 from .forks import Maker
 from .local import LocalFarm
-from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
+from .outcomes import ON_ERROR, BatchInfo, OnError
+from .posting import Poster
 from .progress import Progress, length_of
 from .results import AsyncResult
-from .service import Pending, Service
+from .service import Service
 from .session import Session
 
 __all__ = ["Client"]
@@ -88,16 +88,7 @@ class Client:
         keys: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
     ) -> None:
-        if address is not None and processes is not None:
-            raise ValueError("give an address (a farm that runs) or processes (a local farm), not both")
-        if seeding not in SEEDINGS:
-            raise ValueError(f"expected seeding to be one of {', '.join(SEEDINGS)}, got {seeding!r}")
-        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-            raise ValueError(f"expected timeout to be None or a number of seconds above 0, got {timeout!r}")
-        if maxtasksperchild is not None:
-            _check_whole("maxtasksperchild", maxtasksperchild, 1)
-        if seed is not None:
-            _check_whole("seed", seed, 0, SEED_MAX)
+        _check_arguments(address, processes, maxtasksperchild, seed, seeding, timeout)
         if address is None and processes is None:
             address = os.environ.get(ADDRESS_VARIABLE) or None
         if address is not None and maxtasksperchild is not None:
@@ -314,7 +305,7 @@ class Client:
             self._numbering = Numbering(int(start))
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
-        poster = _Poster(call, self._service, self._numbering, self._request_numbers, self._digest)
+        poster = Poster(call, self._service, self._numbering, self._request_numbers, self._digest)
         bar = Progress(length_of(batches)) if progress else None
         service = self._service
 
@@ -339,54 +330,25 @@ class Client:
             raise ClosedError("the client is closed: make another one")
 
 
-class _Poster:
-    """Gives each batch its number, copies it, and posts it to the link. Called by the loader."""
-
-    def __init__(
-        self,
-        call: Call,
-        service: Service,
-        numbering: Numbering,
-        requests: itertools.count[int],
-        digest: bytes,
-    ) -> None:
-        self._call = call
-        self._service = service
-        self._numbering = numbering
-        self._requests = requests
-        self._digest = digest
-
-    def __call__(self, batch: Any, position: int) -> None:
-        taken_at = time.monotonic()
-        index = self._numbering.take()
-        if position == 0:
-            _warn_of_one_image(batch)
-        try:
-            packed = batch_forms.pack(batch, index)
-            views = batch_forms.encode(packed.tree, index, limits.MAX_BATCH_BYTES)
-        except InvalidBatch as error:
-            self._call.add(position, Outcome(index, batch, error))
-            return
-        # The one copy: the caller may reuse its arrays, and a lost batch is sent again from here.
-        body = [view if isinstance(view, bytes) else bytes(view) for view in views]
-        request = next(self._requests)
-        self._service.post(
-            BatchTaken(request, self._call.number, index, self._digest, sum(map(len, body))),
-            Pending(self._call, position, index, batch, packed.keep, list(body), taken_at),
-        )
-
-
-def _warn_of_one_image(batch: Any) -> None:
-    """imgaug reads (H,W,3) as H grey images, as it must; who meant one colour image would never know."""
-    images = batch.get("images") if isinstance(batch, dict) else batch
-    shape: tuple[int, ...] = getattr(images, "shape", ())
-    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) > 4:
-        height, width, channels = shape
-        _logger.warning(
-            "augfarm: an array of shape (%d,%d,%d) is a batch of %d grey images of %dx%d; "
-            "for one colour image put it into a list",
-            *(height, width, channels, height, width, channels),
-        )
+def _check_arguments(
+    address: str | None,
+    processes: int | None,
+    maxtasksperchild: int | None,
+    seed: int | None,
+    seeding: Seeding,
+    timeout: float | None,
+) -> None:
+    """Raise ValueError for arguments of Client that make no sense."""
+    if address is not None and processes is not None:
+        raise ValueError("give an address (a farm that runs) or processes (a local farm), not both")
+    if seeding not in SEEDINGS:
+        raise ValueError(f"expected seeding to be one of {', '.join(SEEDINGS)}, got {seeding!r}")
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+        raise ValueError(f"expected timeout to be None or a number of seconds above 0, got {timeout!r}")
+    if maxtasksperchild is not None:
+        _check_whole("maxtasksperchild", maxtasksperchild, 1)
+    if seed is not None:
+        _check_whole("seed", seed, 0, SEED_MAX)
 
 
 def _name_of(address: str, farm: LocalFarm | None) -> str:

@@ -126,6 +126,8 @@ class Link:
         self._monitor: zmq.Socket[bytes] | None = None
         self._ended: list[ConnectionEnded] = []
         self._heard = False
+        #: Whether there is somebody at the other end at all, whatever they say.
+        self._connected = False
         #: When to try again (no socket) or when to give up waiting for a first word (nothing heard yet).
         self._deadline: float = 0.0
         self._connect(time.monotonic())
@@ -207,7 +209,7 @@ class Link:
         if self._keys is not None:
             self._keys.apply(socket)
         self._monitor = socket.get_monitor_socket(_WATCHED_EVENTS)
-        self._socket, self._heard = socket, False
+        self._socket, self._heard, self._connected = socket, False, False
         self._deadline = now + limits.WELCOME_TIMEOUT_S
         try:
             socket.connect(self.address)
@@ -227,15 +229,23 @@ class Link:
     def _read_monitor(self) -> None:
         while self._monitor is not None and self._monitor.poll(0):
             event = zmq.Event(recv_monitor_message(self._monitor)["event"])
+            self._connected = self._connected or event == zmq.EVENT_HANDSHAKE_SUCCEEDED
             if event in _ENDS:
                 self._drop(_ENDS[event], final=event == zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 
     def _keep_trying(self, now: float) -> None:
         if self._socket is not None and not self._heard and now >= self._deadline:
-            hint = "" if self._keys is None else " (with a wrong broker.key it would be the same)"
-            self._drop(f"no answer for {limits.WELCOME_TIMEOUT_S:g} s{hint}")
+            self._read_monitor()
+            self._drop(self._why_silent())
         if self._socket is None and now >= self._deadline:
             self._connect(now)
+
+    def _why_silent(self) -> str:
+        if self._connected:
+            return f"no answer for {limits.WELCOME_TIMEOUT_S:g} s"
+        # libzmq says nothing of a name that it cannot resolve, nor of a broker that cannot read us.
+        hint = "" if self._keys is None else "; with a wrong broker.key it would be the same"
+        return f"no connection for {limits.WELCOME_TIMEOUT_S:g} s: is the host's name right{hint}?"
 
     def _drop(self, reason: str, *, final: bool = False) -> None:
         if self._socket is None:

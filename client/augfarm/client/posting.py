@@ -1,0 +1,71 @@
+"""What becomes of a batch that the loader took: it is numbered, packed, copied and posted to the link."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from typing import Any
+
+from augfarm.protocol import batches as batch_forms
+from augfarm.protocol import limits
+from augfarm.protocol.errors import InvalidBatch
+
+from .calls import Call, Numbering
+from .events import BatchTaken
+from .outcomes import Outcome
+from .service import Pending, Service
+
+__all__ = ["Poster"]
+
+_logger = logging.getLogger("augfarm.client")
+
+
+class Poster:
+    """Gives each batch its number, copies it, and posts it to the link. Called by the loader."""
+
+    def __init__(
+        self,
+        call: Call,
+        service: Service,
+        numbering: Numbering,
+        requests: itertools.count[int],
+        digest: bytes,
+    ) -> None:
+        self._call = call
+        self._service = service
+        self._numbering = numbering
+        self._requests = requests
+        self._digest = digest
+
+    def __call__(self, batch: Any, position: int) -> None:
+        taken_at = time.monotonic()
+        index = self._numbering.take()
+        if position == 0:
+            _warn_of_one_image(batch)
+        try:
+            packed = batch_forms.pack(batch, index)
+            views = batch_forms.encode(packed.tree, index, limits.MAX_BATCH_BYTES)
+        except InvalidBatch as error:
+            self._call.add(position, Outcome(index, batch, error))
+            return
+        # The one copy: the caller may reuse its arrays, and a lost batch is sent again from here.
+        body = [view if isinstance(view, bytes) else bytes(view) for view in views]
+        request = next(self._requests)
+        self._service.post(
+            BatchTaken(request, self._call.number, index, self._digest, sum(map(len, body))),
+            Pending(self._call, position, index, batch, packed.keep, list(body), taken_at),
+        )
+
+
+def _warn_of_one_image(batch: Any) -> None:
+    """imgaug reads (H,W,3) as H grey images, as it must; who meant one colour image would never know."""
+    images = batch.get("images") if isinstance(batch, dict) else batch
+    shape: tuple[int, ...] = getattr(images, "shape", ())
+    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) > 4:
+        height, width, channels = shape
+        _logger.warning(
+            "augfarm: an array of shape (%d,%d,%d) is a batch of %d grey images of %dx%d; "
+            "for one colour image put it into a list",
+            *(height, width, channels, height, width, channels),
+        )
