@@ -310,6 +310,7 @@ results = client.imap_batches((np.zeros((1, 8, 8, 3), np.uint8) for _ in iter(in
 next(results)
 children = client._farm.pids()
 print(*children.values(), client._farm.address.removeprefix("ipc://").rpartition("/")[0], flush=True)
+sys.stdin.readline()  # until the test has looked
 {end}
 """
 
@@ -336,6 +337,8 @@ def test_a_local_farm_is_gone_with_its_client_however_it_ends(end):
         pids = [int(broker), int(pool), *children_of(int(pool))]
         assert len(pids) == 4
         assert os.path.isdir(scratch)
+        trainer.stdin.write("\n")
+        trainer.stdin.flush()
         if "stdin" in end:
             os.kill(trainer.pid, 2)  # Ctrl-C in the trainer
         wait_until(lambda: not any(alive(pid) for pid in pids), f"{pids} end")
