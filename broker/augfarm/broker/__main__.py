@@ -13,8 +13,9 @@ import typer
 
 from augfarm.protocol import limits
 from augfarm.protocol.keys import BrokerKeys
+from augfarm.protocol.sizes import parse_bytes
 
-from .addresses import check_bind, is_local, parse_bytes
+from .addresses import check_bind, is_local
 
 if TYPE_CHECKING:
     from .http import Page

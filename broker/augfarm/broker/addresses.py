@@ -1,13 +1,11 @@
-"""The addresses that a broker may listen at, and sizes as people write them. Pure."""
+"""The addresses that a broker may listen at. Pure."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["check_bind", "is_local", "is_tcp", "parse_bytes", "readable"]
+__all__ = ["check_bind", "is_local", "is_tcp", "readable"]
 
-_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _LOOPBACK = re.compile(r"localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]|\[::ffff:127\.\d+\.\d+\.\d+\]")
 
 
@@ -42,16 +40,3 @@ def is_local(address: str) -> bool:
 def readable(endpoint: str) -> str:
     """The endpoint as people write it: libzmq shows IPv4 as mapped into IPv6."""
     return re.sub(r"\[::ffff:([\d.]+)\]", r"\1", endpoint)
-
-
-def parse_bytes(text: str) -> int:
-    """A size such as "2GiB", "512 MiB" or "1000000" in bytes. Units are powers of 1024, i or no i.
-
-    Raises:
-        ValueError: for anything else, and for sizes below 1 byte.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
-    if size < 1:
-        raise ValueError(f"expected a size such as 2GiB, 512MiB or a number of bytes, got {text!r}")
-    return size

@@ -31,6 +31,9 @@ EXIT_USAGE = 2
 #: A unix socket's path has at most 107 bytes; a deep TMPDIR leaves too few for ours.
 MAX_SCRATCH_LENGTH = 80
 
+#: Settings of `augfarm worker` that its processes take from this one's environment.
+PASSED_ON = ("AUGFARM_TASK_TIMEOUT", "AUGFARM_MAX_RSS")
+
 _farms: weakref.WeakSet[LocalFarm] = weakref.WeakSet()
 
 
@@ -135,7 +138,7 @@ def _environment() -> dict[str, str]:
 
     An interactive session finds modules in the working directory; they do so last, and nobody else does.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("AUGFARM_")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AUGFARM_") or k in PASSED_ON}
     paths = [entry for entry in sys.path if entry]
     if "" in sys.path:
         paths.append(os.getcwd())

@@ -94,7 +94,10 @@ def error_of(fail: Fail, index: int, seed: Seed) -> AugfarmError:
             f"worker {fail.worker_id} refused the pipeline: {fail.exception_text}", code="pipeline"
         )
     if fail.kind == "poisoned":
-        text = f"batch {index} was given up: {fail.attempts} worker processes died while augmenting it"
+        text = (
+            f"batch {index} was given up: {fail.attempts} worker processes died while augmenting it; "
+            "the log of the workers says how each ended"
+        )
         return BatchPoisoned(text, index=index, attempts=fail.attempts)
     what = {
         "raised": f"augmenting batch {index} raised {fail.exception_type}: {fail.exception_text}",

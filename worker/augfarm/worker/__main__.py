@@ -19,12 +19,18 @@ from augfarm.compat import hush, import_imgaug
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
 from augfarm.protocol.processes import resolve_processes
+from augfarm.protocol.sizes import parse_bytes
 from augfarm.worker.pool import DEFAULT_DRAIN_TIMEOUT_S, PoolSettings, WorkerPool
 
 __all__ = ["app", "main"]
 
 #: What a program exits with that was called in a way that cannot work.
 EXIT_USAGE = 2
+
+#: A worker that only imported imgaug has 170 MiB of its own.
+LEAST_MEMORY_BYTES = 256 * 2**20
+#: A day; the kernel's timers take no more than they can count.
+LONGEST_TASK_TIMEOUT_S = 86_400.0
 
 log = logging.getLogger("augfarm.worker")
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -66,6 +72,20 @@ def worker(
             help="Seconds that a batch at work may take after SIGTERM before its process is killed.",
         ),
     ] = DEFAULT_DRAIN_TIMEOUT_S,
+    task_timeout: Annotated[
+        float | None,
+        typer.Option(
+            envvar="AUGFARM_TASK_TIMEOUT",
+            help="Seconds that one batch may take; then its process is killed, and an attempt counted.",
+        ),
+    ] = None,
+    max_rss: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AUGFARM_MAX_RSS",
+            help="Memory that a process may have of its own, such as 2GiB. A batch that needs more fails.",
+        ),
+    ] = None,
     parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     scratch: Annotated[str | None, typer.Option(hidden=True)] = None,
     quiet: Annotated[
@@ -85,6 +105,7 @@ def worker(
         check_address(broker)
         count = resolve_processes(processes)
         peer_keys = None if keys is None else PeerKeys.load(keys, "worker")
+        _check_limits(task_timeout, max_rss)
     except ValueError as error:
         _leave(str(error))
     _prepare(tuple(allow_import or ()))
@@ -94,6 +115,8 @@ def worker(
         max_tasks=maxtasksperchild,
         allow_import=tuple(allow_import or ()),
         drain_timeout=drain_timeout,
+        task_timeout=task_timeout,
+        memory_bytes=None if max_rss is None else parse_bytes(max_rss),
         parent_fd=parent_fd,
         scratch=scratch,
         keys=peer_keys,
@@ -122,6 +145,25 @@ def _prepare(allow_import: tuple[str, ...]) -> None:
             _leave(f"--allow-import {name}: {type(error).__name__}: {error}")
     for warning in check_threads():
         log.warning("%s", warning)
+
+
+def _check_limits(task_timeout: float | None, max_rss: str | None) -> None:
+    if task_timeout is not None and not 0 < task_timeout <= LONGEST_TASK_TIMEOUT_S:
+        most = f"{LONGEST_TASK_TIMEOUT_S:.0f}"
+        raise ValueError(f"--task-timeout: expected seconds from above 0 to {most}, got {task_timeout:g}")
+    if max_rss is None:
+        return
+    if sys.platform != "linux":
+        raise ValueError("--max-rss: only Linux can limit a process's own memory")
+    try:
+        octets = parse_bytes(max_rss)
+    except ValueError as error:
+        raise ValueError(f"--max-rss: {error}") from None
+    if octets < LEAST_MEMORY_BYTES:
+        least = LEAST_MEMORY_BYTES // 2**20
+        raise ValueError(
+            f"--max-rss {max_rss}: imgaug alone needs most of {least} MiB, expected at least that"
+        )
 
 
 def _leave(text: str) -> None:

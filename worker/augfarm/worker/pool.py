@@ -30,6 +30,7 @@ from augfarm.protocol.keys import PeerKeys
 from . import roster as r
 from .engine import Engine
 from .environment import describe
+from .guards import limit_memory, trace_crashes
 from .roster import Roster
 from .service import Service, WorkerSettings
 
@@ -57,6 +58,8 @@ class PoolSettings:
         max_tasks: a process is replaced after so many batches; None for never.
         allow_import: modules besides imgaug's that pipelines may name.
         drain_timeout: seconds from SIGTERM to SIGKILL.
+        task_timeout: seconds after which a batch ends its process; None for never.
+        memory_bytes: what a process may have of memory of its own; None for all there is.
         parent_fd: the read end of a pipe; at its end of file the processes are killed and the pool leaves.
         keys: what its processes prove themselves with, or None.
         scratch: a directory to remove when the parent has ended.
@@ -67,6 +70,8 @@ class PoolSettings:
     max_tasks: int | None = None
     allow_import: tuple[str, ...] = ()
     drain_timeout: float = DEFAULT_DRAIN_TIMEOUT_S
+    task_timeout: float | None = None
+    memory_bytes: int | None = None
     parent_fd: int | None = None
     scratch: str | None = None
     keys: PeerKeys | None = None
@@ -171,12 +176,16 @@ class WorkerPool:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             if self._settings.parent_fd is not None:
                 os.close(self._settings.parent_fd)
+            trace_crashes()
+            if self._settings.memory_bytes is not None:
+                limit_memory(self._settings.memory_bytes)
             # imgaug is seeded for every batch. numpy's own generator is not, and would be the same in all.
             np.random.seed()
             settings = WorkerSettings(
                 self._settings.broker,
                 self._settings.max_tasks,
                 describe(),
+                task_timeout=self._settings.task_timeout,
                 speaks=slot == 0,
                 keys=self._settings.keys,
             )

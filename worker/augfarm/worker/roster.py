@@ -21,6 +21,7 @@ from typing import Literal, TypeAlias
 from .session import EXIT_DONE, EXIT_REVOKED, EXIT_VERSION, EXIT_WRONG_PORT
 
 __all__ = [
+    "TIME_LIMIT_SIGNAL",
     "Action",
     "Event",
     "ExitPool",
@@ -41,6 +42,9 @@ STEADY_S = 5.0
 #: Waits before a process is replaced that ended early, in seconds.
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 10.0
+
+#: What kills a process whose batch exceeds --task-timeout; see guards.py.
+TIME_LIMIT_SIGNAL = signal.SIGALRM
 
 #: Exit codes that the next process would end with as well, and what to say.
 _FOR_GOOD = {
@@ -296,6 +300,8 @@ def how_it_ended(code: int, *, planned: bool = False) -> str:
     """An exit code in words: ``-9`` is "was killed by SIGKILL"."""
     if code >= 0:
         return "ended as planned" if planned else f"ended with exit code {code}"
+    if -code == TIME_LIMIT_SIGNAL:
+        return "was at one batch for longer than --task-timeout and was killed"
     try:
         return f"was killed by {signal.Signals(-code).name}"
     except ValueError:

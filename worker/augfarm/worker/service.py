@@ -24,6 +24,7 @@ from augfarm.protocol.messages import TO_WORKER, Join
 
 from . import events as e
 from .engine import Engine
+from .guards import time_limit
 from .session import EXIT_DONE, Session
 
 __all__ = ["Service", "WorkerSettings"]
@@ -49,12 +50,14 @@ class WorkerSettings:
         max_tasks: leave after so many batches; None for never.
         environment: the versions that JOIN tells; see :func:`.environment.describe`.
         keys: what it proves itself with, or None.
+        task_timeout: seconds after which a batch ends this process; None for never.
         speaks: whether this one tells the operator that it waits for the broker; one of a pool does.
     """
 
     broker: str
     max_tasks: int | None
     environment: dict[str, str]
+    task_timeout: float | None = None
     speaks: bool = True
     keys: PeerKeys | None = None
 
@@ -146,7 +149,8 @@ class Service:
         outcome: e.BatchAugmented | e.BatchFailed | None = None
         try:
             self._augmenting = True
-            outcome = self._engine.augment(work)
+            with time_limit(self._settings.task_timeout):
+                outcome = self._engine.augment(work)
         except _StopNow:
             pass  # raised where the engine has no handler; the stop is heard below
         finally:
