@@ -56,3 +56,25 @@ class Deadly(iaa.Identity):
 
     def take_memory_and_not_look(self) -> None:
         ctypes.memset(LIBC.malloc(ctypes.c_size_t(2**31)), 1, 2**31)
+
+
+class StuckOnce(iaa.Identity):
+    """Leaves batches alone, but the first process that meets `value` waits until `blocker` is gone."""
+
+    def __init__(self, value: int, blocker: str) -> None:
+        super().__init__()
+        self.value = value
+        self.blocker = blocker
+
+    def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
+        import time
+
+        time.sleep(0.005)
+        if batch.images[0].flat[0] == self.value:
+            try:
+                os.close(os.open(f"{self.blocker}.met", os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return batch
+            while os.path.exists(self.blocker):
+                time.sleep(0.01)
+        return batch

@@ -22,8 +22,10 @@ PURE = (
     "worker/augfarm/worker/roster.py",
     "worker/augfarm/worker/session.py",
     "client/augfarm/client/events.py",
+    "client/augfarm/client/lateness.py",
     "client/augfarm/client/ordering.py",
     "client/augfarm/client/outcomes.py",
+    "client/augfarm/client/patience.py",
     "client/augfarm/client/session.py",
 )
 FORBIDDEN_IN_PURE = {"zmq", "time", "logging", "threading", "asyncio"}

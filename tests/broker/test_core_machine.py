@@ -182,6 +182,12 @@ class Farm(RuleBasedStateMachine):
         client.calls[client.calls.index(call)] = max(client.calls) + 1
         self.say(client, m.Cancel(call))
 
+    @precondition(lambda self: any(c.sent for c in self.of(ClientModel)))
+    @rule(data=st.data())
+    def client_hedges(self, data):
+        client = data.draw(st.sampled_from([c for c in self.of(ClientModel) if c.sent]))
+        self.say(client, m.Hedge(data.draw(st.sampled_from(sorted(client.sent)))))
+
     @precondition(lambda self: any(c.inbox for c in self.channels.values()))
     @rule(data=st.data())
     def peer_reads(self, data):
@@ -272,6 +278,7 @@ class Farm(RuleBasedStateMachine):
                 m.Submit(number, 0, 0, 0, "batch", DIGESTS[0], 0),
                 m.Hello(limits.PROTOCOL_VERSION, bytes(16), ""),
                 m.Cancel(number),
+                m.Hedge(number),
                 m.Status(),
             ]
         else:
@@ -282,7 +289,7 @@ class Farm(RuleBasedStateMachine):
             ]
         command = data.draw(st.sampled_from(forged))
         self.say(channel, command, b"forged" if isinstance(command, m.Submit) else b"")
-        if not isinstance(command, (m.Received, m.Adjusted, m.Status)):
+        if not isinstance(command, (m.Received, m.Adjusted, m.Hedge, m.Status)):
             # The model no longer knows what the broker has of it: the forger leaves.
             self.close(channel)
             self.do(self.core.handle(ConnectionLost(channel.side, channel.connection, False), self.now))

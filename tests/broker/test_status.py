@@ -52,6 +52,7 @@ def test_what_a_report_says(rig):
             "failed": 0,
             "poisoned": 0,
             "retried": 0,
+            "hedged": 0,
             "late": 0,
             "strays": 0,
             "garbage": 0,

@@ -259,3 +259,98 @@ def test_what_the_state_does_not_allow_is_refused_by_name(rig, command):
     worker.say(command)
     assert worker.last(m.Refused).code == "unexpected"
     assert rig.core.status(rig.now)["queued"] == 1
+
+
+# --- hedging -----------------------------------------------------------------------------------------------
+
+
+def test_a_hedged_batch_goes_to_a_second_worker_and_the_first_answer_counts(rig):
+    slow, client = rig.worker(credit=1), rig.client()
+    client.submit(0)
+    fast = rig.worker(credit=1)
+    client.say(m.Hedge(0))
+    assert slow.tickets == fast.tickets
+    fast.answer(fast.tickets[0])
+    assert client.last(m.Deliver).worker_id == 1
+    client.receive(0)
+    slow.answer(slow.tickets[0])
+    assert len(client.heard(m.Deliver)) == 1, "the second answer is dropped"
+    assert rig.core.status(rig.now)["totals"]["hedged"] == 1
+    client.submit(1)
+    assert len(slow.tickets) + len(fast.tickets) == 3, "the slower one has its credit back"
+
+
+def test_a_hedge_waits_for_a_worker_that_takes_it_and_goes_before_others(rig):
+    slow, busy, client = rig.worker(credit=1), rig.worker(credit=1), rig.client()
+    for request in range(4):
+        client.submit(request)
+    client.say(m.Hedge(0))
+    assert len(busy.tickets) == 1
+    busy.answer(busy.tickets[0])
+    assert busy.tickets[1:] == slow.tickets
+
+
+def test_what_is_not_leased_or_not_there_or_hedged_already_is_not_hedged(rig):
+    client = rig.client()
+    client.submit(0)
+    client.say(m.Hedge(0))  # queued
+    client.say(m.Hedge(99))
+    workers = [rig.worker(credit=1) for _ in range(3)]
+    client.say(m.Hedge(0))
+    client.say(m.Hedge(0))
+    assert [len(worker.tickets) for worker in workers] == [1, 1, 0]
+    workers[0].answer(workers[0].tickets[0])
+    client.say(m.Hedge(0))  # delivered
+    assert [len(worker.tickets) for worker in workers] == [1, 1, 0]
+    assert not client.retired
+
+
+def test_a_call_has_one_hedged_batch_at_a_time(rig):
+    first, client = rig.worker(credit=2), rig.client()
+    client.submit(0)
+    client.submit(1)
+    second = rig.worker(credit=2)
+    client.say(m.Hedge(0))
+    client.say(m.Hedge(1))
+    assert len(second.tickets) == 1
+    second.answer(second.tickets[0])
+    client.say(m.Hedge(1))
+    assert second.tickets == first.tickets
+
+
+def test_a_hedged_batch_stays_leased_while_one_of_two_workers_lives(rig):
+    first, client = rig.worker(credit=1), rig.client()
+    client.submit(0)
+    second, third = rig.worker(credit=1), rig.worker(credit=1)
+    client.say(m.Hedge(0))
+    first.lose(closed_by_peer=False)
+    assert not third.tickets
+    second.lose(closed_by_peer=False)
+    assert third.tickets == second.tickets
+    third.answer(third.tickets[0])
+    assert client.last(m.Deliver).attempts == 0
+
+
+def test_of_a_hedged_batch_no_more_processes_die_than_of_another(rig):
+    rig.start(max_attempts=2)
+    workers, client = [rig.worker(credit=1) for _ in range(4)], rig.client()
+    client.submit(0)
+    client.say(m.Hedge(0))
+    workers[0].lose()
+    assert client.last(m.Attempt).attempts == 1
+    client.say(m.Hedge(0))
+    assert [len(worker.tickets) for worker in workers] == [1, 1, 0, 0], "it has killed: it is tried alone"
+    workers[1].lose()
+    assert client.last(m.Fail).kind == "poisoned"
+    assert [len(worker.tickets) for worker in workers[2:]] == [0, 0]
+
+
+def test_a_cancelled_hedged_batch_is_dropped_by_both(rig):
+    workers, client = [rig.worker(credit=1) for _ in range(2)], rig.client()
+    client.submit(0)
+    client.say(m.Hedge(0))
+    client.say(m.Cancel(0))
+    for worker in workers:
+        worker.answer(worker.tickets[0])
+    assert not client.heard(m.Deliver)
+    assert rig.core.status(rig.now)["memory"]["held"] == len(rig.SPEC)

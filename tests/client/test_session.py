@@ -13,12 +13,15 @@ from augfarm.client.events import (
     Notice,
     Reconnect,
     Refuse,
+    Resume,
     Send,
     SendBatch,
     SendPipeline,
     SetAdvice,
 )
-from augfarm.client.session import FIRST_NOTICE_S, NEXT_NOTICE_S, Session
+from augfarm.client.lateness import FACTOR, FEWEST
+from augfarm.client.patience import FIRST_NOTICE_S, NEXT_NOTICE_S
+from augfarm.client.session import Session
 from augfarm.protocol.limits import MAX_CALLS
 from augfarm.protocol.messages import (
     Adjusted,
@@ -28,6 +31,7 @@ from augfarm.protocol.messages import (
     Deliver,
     Farm,
     Goodbye,
+    Hedge,
     Received,
     Refused,
     Welcome,
@@ -86,7 +90,7 @@ def test_nothing_is_sent_before_welcome(driver):
 
 def test_the_pipeline_goes_before_the_first_batch_and_once(driver):
     actions = driver.do(WELCOME, window(5), CallOpened(0), taken(0), taken(1))
-    kinds = [type(a) for a in actions if not isinstance(a, Send)]
+    kinds = [type(a) for a in actions if not isinstance(a, (Send, Resume))]
     assert kinds == [SendPipeline, SendBatch, SendBatch]
 
 
@@ -245,3 +249,62 @@ def test_an_answer_is_progress():
     driver.now = 4.0
     driver.do(deliver(0))
     assert driver.session.deadline() == 9.0
+
+
+def test_an_interruption_is_void_when_the_farm_is_back(driver):
+    assert Resume() in driver.do(WELCOME)
+    assert Resume() in driver.do(FARM)
+    assert Resume() not in driver.do(FARM)
+
+
+# --- hedging -----------------------------------------------------------------------------------------------
+
+
+def hedges(actions):
+    return [a.command.request for a in actions if isinstance(a, Send) and isinstance(a.command, Hedge)]
+
+
+@pytest.fixture
+def late(driver):
+    """A session with an ordered call whose answers take a second each, and that has ten more requests out."""
+    driver.do(WELCOME, FARM, window(99), CallOpened(0, hedge=True))
+    for request in range(FEWEST):
+        driver.do(taken(request))
+        driver.now += 1.0
+        driver.do(deliver(request))
+    driver.do(*(taken(request) for request in range(10, 20)))
+    return driver
+
+
+def test_the_oldest_batch_is_hedged_once_when_it_is_late_and_later_ones_were_answered(late):
+    assert late.session.deadline() is None, "nothing was answered after it"
+    late.now += 0.5
+    late.do(deliver(12))
+    assert late.session.deadline() == late.now - 0.5 + FACTOR
+    late.now = late.session.deadline()
+    assert hedges(late.session.expire(late.now)) == [10]
+    assert late.session.deadline() is None
+    late.do(deliver(10))
+    assert late.session.deadline() <= late.now, "then all wait for the next, which was sent at the same time"
+    assert hedges(late.session.expire(late.now)) == [11]
+    assert late.session.deadline() is None, "13 waits behind nobody"
+    assert hedges(late.session.expire(late.now + 60)) == []
+
+
+def test_a_batch_that_has_killed_is_not_hedged(late):
+    late.do(Heard(Attempt(10, 1)), deliver(11))
+    assert late.session.deadline() is None
+
+
+def test_a_call_in_any_order_is_not_hedged(late):
+    late.do(CallOpened(1), *(taken(request, call=1) for request in (30, 31)), deliver(31))
+    assert late.session.deadline() is None
+
+
+def test_a_new_connection_may_hedge_again(late):
+    late.do(deliver(12))
+    late.now += 60
+    assert hedges(late.session.expire(late.now)) == [10]
+    late.do(ConnectionLost("cut"), WELCOME, FARM, window(99))
+    late.now += 60
+    assert hedges(late.session.expire(late.now)) == [10]

@@ -21,6 +21,7 @@ from augfarm.protocol.messages import (
     Deliver,
     Fail,
     Farm,
+    Hedge,
     Received,
     Welcome,
     Window,
@@ -64,6 +65,7 @@ class Machine(RuleBasedStateMachine):
         self.window = (0, 0)
         self.octets: dict[int, int] = {}
         self.joined = False
+        self.hedged: set[int] = set()
 
     def do(self, event):
         for action in self.session.handle(event, self.now):
@@ -76,11 +78,22 @@ class Machine(RuleBasedStateMachine):
                     self.check_promise()
                 case Send(command=Cancel(call)):
                     self.cancels.append(call)
+                case Send(command=Hedge()):
+                    raise AssertionError("nothing is late when something happens")
                 case Send(command=Received((receipt,))):
                     assert receipt in self.answered, "only what was read is said to be received"
                     self.answered.remove(receipt)
                 case HandOver(request=request):
                     del self.open[request]  # a KeyError: handed over twice
+
+    def check_hedge(self, request):
+        """What is hedged is the oldest of its call, wanted, at the broker, and late."""
+        call = self.open[request]
+        assert call % 2 == 0
+        assert request == min(r for r, c in self.open.items() if c == call)
+        assert request in self.at_broker
+        assert request not in self.hedged, "once on each connection"
+        self.hedged.add(request)
 
     def check_promise(self):
         """What the broker enforces: beyond one slot for each call, no more than the window."""
@@ -98,7 +111,7 @@ class Machine(RuleBasedStateMachine):
     def open_call(self):
         self.next += 1
         self.calls.add(self.next)
-        self.do(CallOpened(self.next))
+        self.do(CallOpened(self.next, hedge=self.next % 2 == 0))
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data(), octets=st.integers(1, 500))
@@ -165,6 +178,7 @@ class Machine(RuleBasedStateMachine):
     def lose(self):
         self.joined = False
         self.at_broker.clear()
+        self.hedged.clear()
         self.cancels.clear()
         self.do(ConnectionLost("cut"))
 
@@ -173,7 +187,9 @@ class Machine(RuleBasedStateMachine):
         self.now += seconds
         deadline = self.session.deadline()
         if deadline is not None and deadline <= self.now:
-            self.session.expire(self.now)
+            for action in self.session.expire(self.now):
+                if isinstance(action, Send):
+                    self.check_hedge(action.command.request)
             after = self.session.deadline()
             assert after is None or after > self.now, "a deadline that was met must move"
 

@@ -108,7 +108,7 @@ def test_no_broker_says_so_and_times_out(caplog):
 
 def test_no_workers_says_so_and_a_timeout_loses_nothing(farm_of):
     farm = farm_of(0)
-    with Client(iaa.Identity(), farm.clients, timeout=2.0) as client:
+    with Client(iaa.Identity(), farm.clients, timeout=3.0) as client:
         results = client.imap_batches([IMAGE])
         with pytest.raises(FarmUnavailable, match="no workers") as caught:
             next(results)
@@ -300,7 +300,8 @@ def test_a_batch_that_cannot_be_restored_fails_alone(two_workers):
 
 
 LOCAL = """
-import sys, time
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 import augfarm.compat
 import numpy as np
 from imgaug import augmenters as iaa

@@ -58,6 +58,9 @@ class ClientDesk:
             case m.Cancel(number):
                 self._cancel(client, number)
                 return None
+            case m.Hedge(request):
+                self._hedge(client, request)
+                return None
             case m.Adjusted(serial):
                 if self._floor.windows.adjust(client, serial):
                     return None
@@ -97,6 +100,16 @@ class ClientDesk:
             if job.place != "delivered":
                 self._floor.ledger.release(job)
         self._floor.tell(client, m.Cancelled(number))
+
+    def _hedge(self, client: Client, request: int) -> None:
+        """Whatever it names may have been answered meanwhile, so nothing is said where it cannot be done.
+
+        A batch whose process died is not hedged, nor one that could be given up by both its processes' deaths
+        together: then no more processes die of it than --max-attempts says.
+        """
+        job = client.requests.get(request)
+        if job is not None and job.attempts == 0 and self._floor.max_attempts > 1:
+            self._floor.ledger.hedge(job)
 
     def _receive(self, client: Client, receipts: tuple[int, ...]) -> LastWord | None:
         for receipt in receipts:

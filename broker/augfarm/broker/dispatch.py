@@ -1,5 +1,7 @@
 """Who is next: the clients that wait, in turn, and the workers with credit, the least loaded first. Pure.
 
+A leased job may be *hedged*: it waits, before all others, for a second worker that takes it.
+
 Laws: a client is in line exactly while it has queued jobs; a worker is in line exactly while it has credit,
 among those with as many leases. Each step costs the same whatever the number of clients, workers and jobs.
 """
@@ -27,6 +29,7 @@ class Lines:
         ]
         #: Bit n is set where some worker with n leases has credit: the lowest bit is the next worker's.
         self._occupied = 0
+        self._hedges: OrderedDict[Job, None] = OrderedDict()
         self.queued = 0
 
     # --- clients -------------------------------------------------------------------------------------------
@@ -58,6 +61,30 @@ class Lines:
         if not client.retried and not client.fresh:
             del self._clients[client]
 
+    # --- hedges --------------------------------------------------------------------------------------------
+
+    def hedge(self, job: Job) -> None:
+        """A leased job waits for a second worker."""
+        self._hedges[job] = None
+
+    def unhedge(self, job: Job) -> None:
+        """It does not, or not any more."""
+        self._hedges.pop(job, None)
+
+    def awaits_hedge(self, job: Job) -> bool:
+        """Whether it waits for a second worker."""
+        return job in self._hedges
+
+    def _match_hedge(self) -> tuple[Job, Worker] | None:
+        for job in self._hedges:
+            for line in self._workers:
+                worker = next((each for each in line if each not in job.holders), None)
+                if worker is not None:
+                    del self._hedges[job]
+                    self.leave(worker)
+                    return job, worker
+        return None
+
     # --- workers -------------------------------------------------------------------------------------------
 
     def enter(self, worker: Worker) -> None:
@@ -79,6 +106,8 @@ class Lines:
 
     def match(self) -> tuple[Job, Worker] | None:
         """The next job and the worker for it, both out of their lines; None where either line is empty."""
+        if self._hedges and self._occupied and (pair := self._match_hedge()):
+            return pair
         if not self._clients or not self._occupied:
             return None
         client, _ = self._clients.popitem(last=False)
@@ -101,3 +130,7 @@ class Lines:
             assert set(line) == {w for w in workers if w.credit and len(w.leases) == count}
             assert bool(line) == bool(self._occupied >> count & 1)
         assert not (self._clients and self._occupied), "no batch waits beside a worker with credit"
+        for job in self._hedges:
+            assert job.place == "leased"
+            assert len(job.holders) == 1
+            assert not any(w.credit for w in workers if w not in job.holders), "nor does a hedged one"

@@ -15,7 +15,9 @@ __all__ = ["Call", "Client", "Departed", "Job", "Place", "SessionKey", "Worker"]
 #: Whose key opened a session, and the session's token: a stranger who learns the token has another key.
 SessionKey: TypeAlias = tuple[str, bytes]
 
-#: Where a job is. "orphan": leased, and nobody wants the answer any more. "gone": in no place.
+#: Where a job is. "leased": one worker holds it, or two. "delivered": answered, not yet received; the slower
+#: of two workers may still hold it. "orphan": held by a worker, and nobody wants the answer any more. "gone":
+#: in no place.
 Place: TypeAlias = Literal["queued", "leased", "delivered", "orphan", "gone"]
 
 
@@ -30,7 +32,8 @@ class Job:
         in_slot: whether it is in its call's slot rather than in the client's window.
         attempts: how many processes have died of it.
         receipt: once delivered, what the client says when it has read the answer.
-        arrived, dispatched: when it came, and when it was last dispatched, in seconds.
+        arrived: when it came, in seconds.
+        holders: the workers that hold it, two where it is hedged, and when it was dispatched to each.
     """
 
     ticket: int
@@ -42,17 +45,23 @@ class Job:
     in_slot: bool
     attempts: int
     arrived: float
-    dispatched: float = 0.0
+    holders: dict[Worker, float] = field(default_factory=dict)
     receipt: int = -1
     place: Place = "queued"
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call of a client, open at the broker while it has jobs here."""
+    """One call of a client, open at the broker while it has jobs here.
+
+    Attributes:
+        slot: the job in its slot.
+        hedged: the job that was hedged last.
+    """
 
     jobs: dict[int, Job] = field(default_factory=dict)
     slot: Job | None = None
+    hedged: Job | None = None
 
 
 @dataclass(slots=True, eq=False)

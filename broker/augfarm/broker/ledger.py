@@ -3,8 +3,9 @@
 The rules, all of which :meth:`Ledger.check` checks:
 
 - a ticket is minted once and never again;
-- a job is in exactly one place: *queued* at its client, *leased* to one worker, *delivered* and not yet
-  received, or an *orphan*: leased to one worker for a client that has gone or has cancelled it;
+- a job is in exactly one place: *queued* at its client, *leased* to one worker (two, where it is hedged),
+  *delivered* and not yet received, or an *orphan*: held by a worker for nobody, since its client has gone,
+  has cancelled it, or has received the answer of another worker;
 - a job that may have to be dispatched keeps its body; no other does;
 - a call has at most one job in its slot, and a job that comes while the slot is taken goes to the window.
 
@@ -79,39 +80,57 @@ class Ledger:
         assert worker.credit > 0
         worker.credit -= 1
         worker.leases[job.ticket] = job
-        job.place, job.dispatched = "leased", now
-        job.client.leased += 1
+        if job.place != "leased":  # else it is hedged
+            job.place = "leased"
+            job.client.leased += 1
+        job.holders[worker] = now
         self.lines.enter(worker)
 
+    def hedge(self, job: Job) -> bool:
+        """Have a second worker try a leased job. False where that is not possible now.
+
+        A call has one hedged job at a time: a client cannot get twice its share by hedging all it has.
+        """
+        call = job.client.calls[job.command.call]
+        other = call.hedged
+        others_turn = other is not None and other.place == "leased" and self._is_hedged(other)
+        if others_turn or job.place != "leased" or self._is_hedged(job):
+            return False
+        call.hedged = job
+        self.lines.hedge(job)
+        return True
+
     def unlease(self, worker: Worker, ticket: int, credit: int) -> Job:
-        """The worker has answered: the job, which has no place until it is delivered, or was an orphan."""
+        """The worker has answered. Where the job's place is "leased", deliver it next; else nobody waits."""
         self.lines.leave(worker)
         job = worker.leases.pop(ticket)
         worker.credit += credit
         self.lines.enter(worker)
         settle(worker, job.command.digest)
-        self._end_lease(job)
+        self._let_go(job, worker)
         return job
 
     def dissolve(self, worker: Worker) -> list[Job]:
-        """The worker is gone: its leased jobs, oldest first, which have no place until they are put back."""
+        """The worker is gone. Returns the leased jobs that nobody holds now, oldest first: put them back."""
         self.lines.leave(worker)
         worker.credit = 0
-        jobs = [job for job in worker.leases.values() if job.place == "leased"]
-        for job in worker.leases.values():
-            self._end_lease(job)
+        jobs = list(worker.leases.values())
         worker.leases.clear()
         worker.uses.clear()
-        return jobs
+        for job in jobs:
+            self._let_go(job, worker)
+        return [job for job in jobs if job.place == "leased" and not job.holders]
 
     def put_back(self, jobs: Sequence[Job]) -> None:
-        """Queue jobs again that have no place."""
+        """Queue leased jobs again that nobody holds."""
+        for job in jobs:
+            assert job.place == "leased"
+            self._leave_place(job)
         self.lines.put_back(jobs)
 
     def deliver(self, job: Job, octets: int, now: float) -> None:
-        """The job, queued or without a place, has an answer of this size; the client will say RECEIVED."""
-        if job.place == "queued":
-            self.lines.remove(job)
+        """The job, queued or leased, has an answer of this size; the client will say RECEIVED."""
+        self._leave_place(job)
         job.place, job.body, job.receipt = "delivered", (), self._receipt_for(job.ticket)
         job.client.answers[job.receipt] = job
         self.held += octets - job.held
@@ -121,14 +140,10 @@ class Ledger:
     def release(self, job: Job) -> None:
         """The client wants nothing more of this job."""
         client, command = job.client, job.command
-        if job.place == "queued":
-            self.lines.remove(job)
-        if job.place == "leased":
-            job.place = "orphan"
-            client.leased -= 1
-        else:
-            job.place = "gone"
-            del self._jobs[job.ticket]
+        self._leave_place(job)
+        job.place = "orphan"
+        if not job.holders:
+            self._vanish(job)
         client.answers.pop(job.receipt, None)
         job.body = ()
         self.held -= job.held
@@ -145,12 +160,25 @@ class Ledger:
         octets = hashlib.blake2b(ticket.to_bytes(8, "big"), key=self._secret, digest_size=8).digest()
         return int.from_bytes(octets, "big") >> 1
 
-    def _end_lease(self, job: Job) -> None:
-        if job.place == "orphan":
-            job.place = "gone"
-            del self._jobs[job.ticket]
-        else:
+    def _is_hedged(self, job: Job) -> bool:
+        return len(job.holders) > 1 or self.lines.awaits_hedge(job)
+
+    def _leave_place(self, job: Job) -> None:
+        """The job is about to be in another place than queued or leased."""
+        if job.place == "queued":
+            self.lines.remove(job)
+        elif job.place == "leased":
+            self.lines.unhedge(job)
             job.client.leased -= 1
+
+    def _let_go(self, job: Job, worker: Worker) -> None:
+        del job.holders[worker]
+        if job.place == "orphan" and not job.holders:
+            self._vanish(job)
+
+    def _vanish(self, job: Job) -> None:
+        job.place = "gone"
+        del self._jobs[job.ticket]
 
     def check(self, clients: Iterable[Client], workers: Iterable[Worker]) -> None:
         """Raise AssertionError where a law is broken. `clients`, `workers`: all that there are."""
@@ -172,16 +200,22 @@ class Ledger:
             for call in client.calls.values():
                 assert call.jobs, "a call is open while it has jobs here"
                 assert [j for j in call.jobs.values() if j.in_slot] == ([call.slot] if call.slot else [])
+        held: dict[int, set[Worker]] = {}
         for worker in workers:
             assert worker.credit >= 0
-            places.update(worker.leases.keys())
-            assert all(job.place in ("leased", "orphan") for job in worker.leases.values())
+            for ticket in worker.leases:
+                held.setdefault(ticket, set()).add(worker)
             assert worker.uses == Counter(job.command.digest for job in worker.leases.values())
             assert worker.uses.keys() <= worker.pipelines.keys(), "a lease's pipeline is never forgotten"
+        places.update(t for t in held if self._jobs[t].place in ("leased", "orphan"))
         assert all(count == 1 for count in places.values()), "a job is in exactly one place"
         assert set(places) == set(self._jobs)
         assert all(job.ticket == ticket < self._next_ticket for ticket, job in self._jobs.items())
+        for job in self._jobs.values():
+            assert set(job.holders) == held.get(job.ticket, set())
+            assert len(job.holders) <= 2, "a job is hedged once"
+            assert job.place != "queued" or not job.holders
+            assert bool(job.body) <= (job.place in ("queued", "leased"))
         alive = [job for job in self._jobs.values() if job.place != "orphan"]
         assert self.held == sum(job.held for job in alive)
         assert all(job.client.requests.get(job.command.request) is job for job in alive)
-        assert all(bool(job.body) <= (job.place in ("queued", "leased")) for job in self._jobs.values())

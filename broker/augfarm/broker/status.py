@@ -32,6 +32,7 @@ class Totals:
     Attributes:
         done, failed, poisoned: batches that were answered by Deliver, by a worker's failure, by giving up.
         retried: leases that went back to a queue.
+        hedged: leased batches that were given to a second worker.
         late: answers to tickets that the worker did not hold.
         strays: commands that named what was not there.
         garbage: messages that were none.
@@ -41,6 +42,7 @@ class Totals:
     failed: int = 0
     poisoned: int = 0
     retried: int = 0
+    hedged: int = 0
     late: int = 0
     strays: int = 0
     garbage: int = 0

@@ -57,11 +57,11 @@ class WorkerDesk:
     def drop(self, worker: Worker, *, died: bool, now: float) -> None:
         """The worker is gone: its leases go back. If its process died, the oldest counts an attempt."""
         oldest = next(iter(worker.leases.values()), None)
+        # A job at work that nobody wants takes the blame with it: the batches behind it only waited.
+        blamed = oldest if died and oldest is not None and oldest.place == "leased" else None
         jobs = self._floor.ledger.dissolve(worker)
         del self.sessions[worker.key]
         self.census.remove(worker)
-        # An orphan at work takes the blame with it: the batches behind it only waited.
-        blamed = oldest if died and oldest in jobs else None
         self._departed[worker.key] = Departed(worker.worker_id, blamed)
         if len(self._departed) > MAX_DEPARTED:
             self._departed.popitem(last=False)
@@ -95,6 +95,7 @@ class WorkerDesk:
         while (pair := floor.ledger.lines.match()) is not None:
             job, worker = pair
             command, digest = job.command, job.command.digest
+            floor.totals.hedged += job.place == "leased"
             floor.ledger.lease(job, worker, now)
             for told, spec in lend(worker, digest, floor.library.body(digest)):
                 floor.tell(worker, told, spec)
@@ -121,14 +122,15 @@ class WorkerDesk:
             return m.Refused("unexpected", "FAILED: only the broker gives batches up")
         if self._is_too_much(worker, command.credit - 1):
             return _TOO_MUCH
+        dispatched = worker.leases[command.ticket].holders[worker]
         job = self._floor.ledger.unlease(worker, command.ticket, command.credit)
         answered_before, worker.answered_at = worker.answered_at, now
         worker.done += 1
-        if job.place == "gone":  # an orphan
+        if job.place != "leased":  # nobody wants it, or another worker was faster
             return None
         if isinstance(command, m.Result) and octets <= MAX_BODY_BYTES:
             # It waited here, and then at the worker until the one before it was answered.
-            queued = (job.dispatched - job.arrived) + max(0.0, answered_before - job.dispatched)
+            queued = (dispatched - job.arrived) + max(0.0, answered_before - dispatched)
             self._floor.totals.done += 1
             self._floor.ledger.deliver(job, octets, now)
             answer: m.Command = m.Deliver(

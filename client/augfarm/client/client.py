@@ -64,6 +64,9 @@ class Client:
         timeout: seconds without progress, while batches wait, after which the next batch raises
             :class:`~augfarm.protocol.errors.FarmUnavailable`. None: wait for ever, with a warning after 3 s
             and then every 10 s.
+        hedge: in ordered calls, have a second worker try the batch that all others wait for, when it is late:
+            away for twice the median of the last answers. The first answer counts. It costs a batch more of
+            work now and then, and saves waiting for a slow or frozen worker.
 
     Raises:
         ValueError: for an argument that makes no sense, an address together with `processes`, or a key file
@@ -87,6 +90,7 @@ class Client:
         seeding: Seeding = "worker",
         keys: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
+        hedge: bool = True,
     ) -> None:
         _check_arguments(address, processes, maxtasksperchild, seed, seeding, timeout)
         if address is None and processes is None:
@@ -104,6 +108,7 @@ class Client:
         self._spec = pipelines.load(pipeline)
         self._digest = pipelines.digest(self._spec)
         self._maker = Maker()
+        self._hedge = bool(hedge)
         self._closed = False
         self._numbering = Numbering()
         #: What the caller sees of a batch's error; Pool changes it.
@@ -307,10 +312,10 @@ class Client:
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
         poster = Poster(call, self._service, self._numbering, self._request_numbers, self._digest)
         bar = Progress(length_of(batches)) if progress else None
-        service = self._service
+        service, hedge = self._service, self._hedge and ordered
 
         def begin() -> None:
-            service.post(CallOpened(number), call)
+            service.post(CallOpened(number, hedge=hedge), call)
             LoaderThread(batches, call, poster).start()
 
         return BatchIterator(

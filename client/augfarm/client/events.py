@@ -19,6 +19,7 @@ __all__ = [
     "Notice",
     "Reconnect",
     "Refuse",
+    "Resume",
     "Send",
     "SendBatch",
     "SendPipeline",
@@ -31,9 +32,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CallOpened:
-    """The caller began to iterate; the call's first batch may come."""
+    """The caller began to iterate; the call's first batch may come.
+
+    With `hedge` a batch that its order waits for may be tried by a second worker.
+    """
 
     call: int
+    hedge: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,11 @@ class GiveUp:
 
 
 @dataclass(frozen=True)
+class Resume:
+    """The farm can work again: a GiveUp that no caller has seen yet is void."""
+
+
+@dataclass(frozen=True)
 class Refuse:
     """The broker said no and would say no again: end every call."""
 
@@ -145,4 +155,6 @@ class Reconnect:
     reason: str
 
 
-Action = Send | SendPipeline | SendBatch | HandOver | SetAdvice | Notice | GiveUp | Refuse | Reconnect
+Action = (
+    Send | SendPipeline | SendBatch | HandOver | SetAdvice | Notice | GiveUp | Resume | Refuse | Reconnect
+)

@@ -47,6 +47,7 @@ from .events import (
     Notice,
     Reconnect,
     Refuse,
+    Resume,
     Send,
     SendBatch,
     SendPipeline,
@@ -291,6 +292,9 @@ class Service:
                 case GiveUp(waiting_for, text):
                     for call in self._calls.values():
                         call.interrupt(FarmUnavailable(text, waiting_for=waiting_for))
+                case Resume():
+                    for call in self._calls.values():
+                        call.resume()
                 case Refuse(code, text):
                     self._refuse(FarmRefused(f"the broker refused this client: {text}", code=code))
                 case Reconnect(reason):

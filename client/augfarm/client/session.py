@@ -13,14 +13,19 @@ What may be sent (docs/protocol.md, "Broker to client: window"):
 - no more than MAX_CALLS calls have requests at the broker;
 - inside a call, and among the calls that may send, the oldest goes first.
 
-Time is an argument. `expire(now)` says what the user should hear when nothing happens: a notice 3 s after
-work began to wait for a broker or for workers, then one every 10 s, and with a `timeout` a GiveUp.
+A call that hands batches over in order waits for its oldest request. Where later ones were answered and this
+one is late (:mod:`.lateness`), the broker is asked to give it to a second worker as well (HEDGE), once on
+each connection; the first answer counts. What has killed a process is not hedged: the broker would not do it.
+
+Time is an argument. `expire(now)` asks for hedges, and says what the user should hear when nothing happens
+(:mod:`.patience`).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Literal
 
 from augfarm.protocol import limits
 from augfarm.protocol.messages import (
@@ -33,6 +38,7 @@ from augfarm.protocol.messages import (
     Fail,
     Farm,
     Goodbye,
+    Hedge,
     Received,
     Refused,
     Submit,
@@ -48,23 +54,21 @@ from .events import (
     CallOpened,
     ConnectionLost,
     Event,
-    GiveUp,
     HandOver,
     Heard,
     Notice,
     Reconnect,
     Refuse,
+    Resume,
     Send,
     SendBatch,
     SendPipeline,
     SetAdvice,
 )
+from .lateness import Lateness
+from .patience import Patience
 
-__all__ = ["FIRST_NOTICE_S", "NEXT_NOTICE_S", "Session"]
-
-#: Seconds until the user hears that nothing can be done yet, and between two such notices.
-FIRST_NOTICE_S = 3.0
-NEXT_NOTICE_S = 10.0
+__all__ = ["Session"]
 
 #: Refusals that another connection may escape: a full broker, and a greeting that came too late.
 _PASSING_REFUSALS = ("full", "expected-hello")
@@ -75,6 +79,8 @@ class _Request:
     taken: BatchTaken
     attempts: int = 0
     sent: bool = False
+    sent_at: float = 0.0
+    hedged: bool = False
     #: Whether it is in its call's slot rather than in the window.
     in_slot: bool = False
 
@@ -83,8 +89,11 @@ class _Request:
 class _Call:
     #: Request numbers, oldest first.
     unsent: OrderedDict[int, None] = field(default_factory=OrderedDict)
-    sent: set[int] = field(default_factory=set)
+    sent: OrderedDict[int, None] = field(default_factory=OrderedDict)
     slot: int | None = None
+    hedge: bool = False
+    #: The highest number that was answered.
+    answered: int = -1
 
 
 class Session:
@@ -101,8 +110,8 @@ class Session:
     ) -> None:
         self._base_seed = base_seed
         self._seeding = seeding
-        self._address = address
-        self._timeout = timeout
+        self._patience = Patience(address, timeout)
+        self._lateness = Lateness()
         self._calls: dict[int, _Call] = {}
         self._requests: dict[int, _Request] = {}
         #: Calls that have ended and whose CANCELLED is awaited, and their requests that were sent.
@@ -116,8 +125,6 @@ class Session:
         self._pipelines: set[bytes] = set()
         #: Why there is no connection, as the link last said.
         self._reason = ""
-        self._progress_at = 0.0
-        self._notice_at: float | None = None
         self._warned_of_differences = False
 
     # --- the one door --------------------------------------------------------------------------------------
@@ -126,8 +133,8 @@ class Session:
         """What to do about this event. `now` is in seconds and never goes back."""
         actions: list[Action] = []
         match event:
-            case CallOpened(call):
-                self._calls[call] = _Call()
+            case CallOpened(call, hedge):
+                self._calls[call] = _Call(hedge=hedge)
             case BatchTaken():
                 self._take(event, now)
             case CallEnded(call):
@@ -138,28 +145,20 @@ class Session:
                     actions.append(Refuse("key", reason))
             case Heard(command):
                 actions += self._hear(command, now)
-        actions += self._send_what_may()
-        self._plan_notice(now)
+        actions += self._send_what_may(now)
+        self._patience.look(
+            self._missing(), self._reason, calls=len(self._calls), requests=len(self._requests), now=now
+        )
         return actions
 
     def deadline(self) -> float | None:
         """When :meth:`expire` has something to say, or None."""
-        times = [t for t in (self._notice_at, self._give_up_at()) if t is not None]
-        return min(times) if times else None
+        times = (self._patience.deadline(), self._hedge_at())
+        return min((time for time in times if time is not None), default=None)
 
     def expire(self, now: float) -> list[Action]:
         """What to do because time has passed."""
-        actions: list[Action] = []
-        if self._notice_at is not None and now >= self._notice_at:
-            self._notice_at = now + NEXT_NOTICE_S
-            actions.append(Notice(self._missing_text()))
-        give_up_at = self._give_up_at()
-        if give_up_at is not None and now >= give_up_at:
-            self._progress_at = now
-            waiting_for = self._missing() or "results"
-            text = f"no progress for {self._timeout:g} s: {self._missing_text()}"
-            actions.append(GiveUp(waiting_for, text))
-        return actions
+        return [*self._hedge_what_is_late(now), *self._patience.expire(now)]
 
     def check(self) -> None:
         """Raise AssertionError where a law is broken."""
@@ -169,9 +168,10 @@ class Session:
         assert self._used_octets == sum(r.taken.octets for r in windowed)
         for number, call in self._calls.items():
             mine = {n for n, r in self._requests.items() if r.taken.call == number}
-            assert mine == set(call.unsent) | call.sent, "a request is in exactly one place"
-            assert not set(call.unsent) & call.sent
+            assert mine == call.unsent.keys() | call.sent.keys(), "a request is in exactly one place"
+            assert not call.unsent.keys() & call.sent.keys()
             assert list(call.unsent) == sorted(call.unsent), "oldest first"
+            assert list(call.sent) == sorted(call.sent), "and sent so"
             assert call.slot is None or self._requests[call.slot].in_slot
             if self._joined and call.unsent and call.slot is None:
                 full = not call.sent and self._calls_at_broker() == limits.MAX_CALLS
@@ -190,7 +190,7 @@ class Session:
         if call is None:  # the call ended while its loader was at work
             return
         if not self._requests:
-            self._progress_at = now
+            self._patience.progressed(now)
         self._requests[taken.request] = _Request(taken)
         call.unsent[taken.request] = None
 
@@ -221,23 +221,26 @@ class Session:
             return []
         del requests[answer.request]
         call = calls[request.taken.call]
-        call.sent.discard(answer.request)
+        call.sent.pop(answer.request, None)
+        call.answered = max(call.answered, answer.request)
         if call.slot == answer.request:
             call.slot = None
+        sent_at = request.sent_at
         self._uncharge(request)
         received: list[Action] = [Send(Received((answer.receipt,)))]
         if not wanted:
             return received
-        self._progress_at = now
+        self._patience.progressed(now)
+        self._lateness.answered(now - sent_at)
         return [*received, HandOver(answer.request, request.taken.call, answer)]
 
     def _uncharge(self, request: _Request) -> None:
         if request.sent and not request.in_slot:
             self._used_batches -= 1
             self._used_octets -= request.taken.octets
-        request.sent = request.in_slot = False
+        request.sent = request.in_slot = request.hedged = False
 
-    def _send_what_may(self) -> list[Action]:
+    def _send_what_may(self, now: float) -> list[Action]:
         actions: list[Action] = []
         while self._joined:
             # Only the oldest of each call can go, so this looks at as many requests as there are calls.
@@ -245,7 +248,7 @@ class Session:
             number = next((n for n in sorted(heads) if self._may_send(self._requests[n])), None)
             if number is None:
                 break
-            actions += self._send(number, self._requests[number])
+            actions += self._send(number, self._requests[number], now)
         return actions
 
     def _calls_at_broker(self) -> int:
@@ -264,12 +267,12 @@ class Session:
             and self._used_octets + request.taken.octets <= window.octets
         )
 
-    def _send(self, number: int, request: _Request) -> list[Action]:
+    def _send(self, number: int, request: _Request, now: float) -> list[Action]:
         taken = request.taken
         call = self._calls[taken.call]
         del call.unsent[number]
-        call.sent.add(number)
-        request.sent = True
+        call.sent[number] = None
+        request.sent, request.sent_at = True, now
         if call.slot is None:
             call.slot, request.in_slot = number, True
         else:
@@ -284,13 +287,41 @@ class Session:
         )
         return [*actions, SendBatch(submit)]
 
+    # --- hedging -------------------------------------------------------------------------------------------
+
+    def _awaited(self, call: _Call) -> _Request | None:
+        """The request that holds up what was answered after it, if there is one that may be hedged."""
+        oldest = next(iter(call.sent), None)
+        if not call.hedge or oldest is None or oldest > call.answered:
+            return None
+        request = self._requests[oldest]
+        return None if request.hedged or request.attempts else request
+
+    def _hedge_at(self) -> float | None:
+        """When the first batch that is waited for will be late, or None."""
+        if self._lateness.allowed is None:
+            return None
+        times = [r.sent_at for call in self._calls.values() if (r := self._awaited(call)) is not None]
+        return min(times) + self._lateness.allowed if times else None
+
+    def _hedge_what_is_late(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        allowed = self._lateness.allowed
+        for call in self._calls.values():
+            request = self._awaited(call)
+            if request is not None and allowed is not None and now >= request.sent_at + allowed:
+                request.hedged = True
+                actions.append(Send(Hedge(request.taken.request)))
+        return actions
+
     # --- the broker ----------------------------------------------------------------------------------------
 
     def _hear(self, command: Command, now: float) -> list[Action]:
         match command:
             case Welcome():
-                self._joined, self._progress_at, self._notice_at = True, now, None
-                return []
+                self._joined = True
+                self._patience.found(now)
+                return [Resume()]
             case Window():
                 self._window = command
                 return [Send(Adjusted(command.serial))]
@@ -301,7 +332,7 @@ class Session:
             case Attempt(request, attempts):
                 # For a request of nobody's it is the broker asking whether this connection lives.
                 if request in self._requests:
-                    self._progress_at = now
+                    self._patience.progressed(now)
                     self._requests[request].attempts = attempts
                 return []
             case Cancelled(number):
@@ -319,10 +350,11 @@ class Session:
                 return []
 
     def _see_farm(self, farm: Farm, now: float) -> list[Action]:
-        if farm.workers and not (self._farm and self._farm.workers):
-            self._progress_at, self._notice_at = now, None
-        self._farm = farm
         actions: list[Action] = [SetAdvice(farm.advice)]
+        if farm.workers and not (self._farm and self._farm.workers):
+            self._patience.found(now)
+            actions.append(Resume())
+        self._farm = farm
         differences = _differences(farm.environments)
         if differences and self._seeding == "batch" and not self._warned_of_differences:
             self._warned_of_differences = True
@@ -343,35 +375,12 @@ class Session:
             call.sent.clear()
             call.slot = None
 
-    # --- waiting -------------------------------------------------------------------------------------------
-
-    def _missing(self) -> str:
+    def _missing(self) -> Literal["", "broker", "workers"]:
         if not self._joined:
             return "broker"
         if self._farm is not None and not self._farm.workers:
             return "workers"
         return ""
-
-    def _missing_text(self) -> str:
-        match self._missing():
-            case "broker":
-                reason = f" ({self._reason})" if self._reason else ""
-                return f"no broker at {self._address} yet{reason}; still trying"
-            case "workers":
-                return f"the broker at {self._address} has no workers yet; still waiting"
-            case _:
-                return f"{len(self._requests)} batches wait for results from {self._address}"
-
-    def _plan_notice(self, now: float) -> None:
-        if not self._calls or not self._missing():
-            self._notice_at = None
-        elif self._notice_at is None:
-            self._notice_at = now + FIRST_NOTICE_S
-
-    def _give_up_at(self) -> float | None:
-        if self._timeout is None or not self._requests:
-            return None
-        return self._progress_at + self._timeout
 
 
 def _differences(environments: tuple[dict[str, str], ...]) -> str:

@@ -10,7 +10,7 @@ Every field says what it admits, so that :func:`decode` gives a valid command or
 direction  commands                                                    with a body
 =========  ==========================================================  =========================
 client →   Hello Pipeline Submit Received Cancel Adjusted Status       Pipeline, Submit
-           Goodbye
+           Hedge Goodbye
 → client   Welcome Window Farm Deliver Fail Attempt Cancelled Report   Deliver
            Refused Goodbye
 worker →   Join Credit Result Failed Goodbye                           Result
@@ -50,6 +50,7 @@ __all__ = [
     "Farm",
     "Forget",
     "Goodbye",
+    "Hedge",
     "Hello",
     "Join",
     "Joined",
@@ -147,6 +148,13 @@ class Adjusted(Command):
 @dataclass(frozen=True)
 class Status(Command):
     """Asks for a Report. The one command that needs no Hello."""
+
+
+@dataclass(frozen=True)
+class Hedge(Command):
+    """The client's caller waits for this request, and it is late: a second worker may try it as well."""
+
+    request: int = admits.whole()
 
 
 # --- broker to client --------------------------------------------------------------------------------------
@@ -328,6 +336,7 @@ BY_CODE: dict[int, type[Command]] = {
     5: Cancel,
     6: Adjusted,
     7: Status,
+    8: Hedge,
     20: Welcome,
     21: Window,
     22: Farm,
@@ -349,7 +358,7 @@ BY_CODE: dict[int, type[Command]] = {
 _CODE = {kind: code for code, kind in BY_CODE.items()}
 
 FROM_CLIENT: frozenset[type[Command]] = frozenset(
-    {Hello, Pipeline, Submit, Received, Cancel, Adjusted, Status, Goodbye}
+    {Hello, Pipeline, Submit, Received, Cancel, Adjusted, Status, Hedge, Goodbye}
 )
 TO_CLIENT: frozenset[type[Command]] = frozenset(
     {Welcome, Window, Farm, Deliver, Fail, Attempt, Cancelled, Report, Refused, Goodbye}
