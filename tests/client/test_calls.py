@@ -203,6 +203,24 @@ def test_a_closed_iterator_is_exhausted_and_ends_once():
     assert ends == [1]
 
 
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
+def test_a_call_that_cannot_start_says_so_once_and_is_exhausted(error):
+    def start():
+        raise error
+
+    call, ended = call_of(), threading.Event()
+    iterator = BatchIterator(
+        object(), call, start, ended.set, on_error="raise", with_info=False, progress=None
+    )
+    with pytest.raises(type(error)):
+        next(iterator)
+    assert ended.is_set()
+    rest = []
+    reader = in_thread(lambda: rest.append(list(iterator)))
+    reader.join(PATIENCE)
+    assert rest == [[]], "nobody loads, so nothing may be waited for"
+
+
 def test_infos_come_in_pairs():
     call = call_of(1)
     call.took()

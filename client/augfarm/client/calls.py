@@ -201,10 +201,7 @@ class BatchIterator(Iterator[Any]):
     def __next__(self) -> Any:
         if self._start is not None:
             self._call.maker.check()
-            with self._starting:
-                start, self._start = self._start, None
-            if start is not None:
-                start()
+            self._begin()
         if not self._finalizer.alive:
             raise StopIteration
         try:
@@ -233,6 +230,18 @@ class BatchIterator(Iterator[Any]):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _begin(self) -> None:
+        """Start, once, whichever thread comes first. Half started, the call would wait for ever."""
+        with self._starting:
+            if self._start is None:
+                return
+            try:
+                self._start()
+                self._start = None
+            except BaseException:  # no more threads, or Ctrl-C
+                self.close()
+                raise
 
     def _present(self, outcome: Outcome) -> Any:
         batch = outcome.batch
