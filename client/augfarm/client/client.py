@@ -127,18 +127,23 @@ class Client:
         session = Session(
             base_seed=self.seed, seeding=seeding, address=_name_of(self.address, farm), timeout=timeout
         )
-        self._service = Service(
-            self.address,
-            session,
-            {self._digest: self._spec},
-            base_seed=self.seed,
-            seeding=seeding,
-            keeper=farm,
-            keys=None if keys is None else PeerKeys.load(keys, "client"),
-        )
         self._farm = farm
-        self._service.start()
-        self._finalizer = weakref.finalize(self, self._service.stop)
+        try:
+            self._service = Service(
+                self.address,
+                session,
+                {self._digest: self._spec},
+                base_seed=self.seed,
+                seeding=seeding,
+                keeper=farm,
+                keys=None if keys is None else PeerKeys.load(keys, "client"),
+            )
+            self._service.start()
+            self._finalizer = weakref.finalize(self, self._service.stop)
+        except BaseException:  # no more threads, or Ctrl-C: nobody else could stop the farm
+            if farm is not None:
+                farm.stop()
+            raise
 
     # --- calls ---------------------------------------------------------------------------------------------
 
@@ -251,12 +256,14 @@ class Client:
         It waits as long as those take: for ever, if one was given an endless iterable; :meth:`terminate` does
         not. Called from such an iterable, or from a callback, it does not wait for itself.
         """
-        if self._maker.is_here() and not self._closed:
-            self._closed = True
-            if not isinstance(threading.current_thread(), LoaderThread):
-                for result in list(self._results):
-                    result.join()
-        self._finalizer()
+        try:
+            if self._maker.is_here() and not self._closed:
+                self._closed = True
+                if not isinstance(threading.current_thread(), LoaderThread):
+                    for result in list(self._results):
+                        result.join()
+        finally:  # Ctrl-C cuts the wait short, and leaves no farm behind
+            self._finalizer()
 
     def terminate(self) -> None:
         """Leave the farm at once; everything under way raises ClosedError."""

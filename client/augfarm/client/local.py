@@ -23,7 +23,8 @@ __all__ = ["LocalFarm"]
 
 #: How long the children may take to leave before they are killed, in seconds.
 STOP_TIMEOUT_S = 3.0
-#: Children that die this often within RESTART_WINDOW_S seconds would die again.
+#: Children that end this often within RESTART_WINDOW_S seconds, or before any worker has joined, would end
+#: again. (A start takes seconds on a busy machine, so that a window alone might never fill.)
 MAX_RESTARTS = 5
 RESTART_WINDOW_S = 10.0
 #: What broker and pool exit with when their configuration cannot work: they have said why.
@@ -62,15 +63,21 @@ class LocalFarm:
         self._maxtasksperchild = maxtasksperchild
         self._imports = tuple(imports)
         self._owner = os.getpid()
-        self._scratch = _make_scratch()
-        self.address = f"ipc://{self._scratch}/clients"
-        self._read_end, self._write_end = os.pipe()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts: list[float] = []
+        self._workers_seen_at = float("-inf")
         self._stopped = False
+        self._read_end, self._write_end = os.pipe()
+        self._scratch = ""
         _farms.add(self)
-        for name in ("broker", "worker"):
-            self._children[name] = self._start(name)
+        try:
+            self._scratch = _make_scratch()
+            self.address = f"ipc://{self._scratch}/clients"
+            for name in ("broker", "worker"):
+                self._children[name] = self._start(name)
+        except BaseException:  # no more processes, or Ctrl-C: nobody else could stop what has started
+            self.stop()
+            raise
 
     def look_after(self) -> str | None:
         """Start again what died. Returns why the farm cannot work, or None."""
@@ -81,11 +88,16 @@ class LocalFarm:
             if code is None:
                 continue
             now = time.monotonic()
-            self._restarts = [t for t in self._restarts if now - t < RESTART_WINDOW_S] + [now]
+            counts = [t for t in self._restarts if now - t < RESTART_WINDOW_S or t > self._workers_seen_at]
+            self._restarts = [*counts, now]
             if code == EXIT_USAGE or len(self._restarts) > MAX_RESTARTS:
                 return f"the local farm's {name} ended with code {code}; its last words are on standard error"
             self._children[name] = self._start(name)
         return None
+
+    def saw_workers(self) -> None:
+        """Workers have joined: the farm works, whatever ended before."""
+        self._workers_seen_at = time.monotonic()
 
     def pids(self) -> dict[str, int]:
         """The process ids of the broker and of the worker pool."""
@@ -98,6 +110,8 @@ class LocalFarm:
         self._stopped = True
         _farms.discard(self)
         os.close(self._write_end)
+        for child in self._children.values():
+            child.terminate()  # who still imports does not look at the pipe yet
         deadline = time.monotonic() + STOP_TIMEOUT_S
         for child in self._children.values():
             try:

@@ -123,8 +123,10 @@ class Pool:
     def close(self) -> None:
         """Wait for results under way in the background, then stop. A later call starts new processes."""
         if self._client is not None:
-            self._client.close()
-            self._client = None
+            try:
+                self._client.close()
+            finally:
+                self._client = None
 
     def terminate(self) -> None:
         """Stop at once. A later call starts new processes."""

@@ -30,7 +30,7 @@ from augfarm.protocol.errors import (
 )
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, GarbageArrived, Link, LinkEvent
-from augfarm.protocol.messages import TO_CLIENT, Deliver, Fail, Goodbye, Hello, Pipeline, Welcome
+from augfarm.protocol.messages import TO_CLIENT, Deliver, Fail, Farm, Goodbye, Hello, Pipeline, Welcome
 from augfarm.protocol.seeds import Seed, Seeding
 
 from .calls import Call
@@ -75,6 +75,9 @@ class Keeper(Protocol):
 
     def look_after(self) -> str | None:
         """Start again what died. Returns why the farm cannot work, or None."""
+
+    def saw_workers(self) -> None:
+        """Workers have joined, so the farm works."""
 
     def stop(self) -> None:
         """End all processes and leave nothing behind."""
@@ -241,6 +244,8 @@ class Service:
             case CommandArrived(command, body):
                 if isinstance(command, Welcome):
                     self._frame_bytes = command.frame_bytes
+                if isinstance(command, Farm) and command.workers and self._keeper is not None:
+                    self._keeper.saw_workers()
                 now = time.monotonic()
                 for action in self._session.handle(Heard(command), now):
                     if isinstance(action, HandOver):
