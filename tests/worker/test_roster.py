@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from augfarm.worker.roster import (
+    EXIT_STILLBORN,
+    LONGEST_WAIT_S,
+    MOST_STILLBORN,
     Action,
     Event,
     ExitPool,
@@ -77,6 +80,34 @@ def test_a_planned_end_is_replaced_at_once_however_early() -> None:
         roster.handle(ProcessEnded(pid, EXIT_DONE), 0.0)
         assert roster.expire(0.0) == [StartProcess(0)]
         roster.handle(ProcessStarted(0, pid + 1), 0.0)
+
+
+def test_a_pool_none_of_whose_processes_begins_to_work_gives_up_within_seconds() -> None:
+    roster, now, forked = started(2), 0.0, 2
+    for pid in (100, 101):
+        roster.handle(ProcessEnded(pid, -11, confirmed=False, began=False), now)
+    while (due := roster.deadline()) is not None:
+        now = due
+        for start in roster.expire(now):
+            forked += 1
+            roster.handle(ProcessStarted(start.slot, 1000 + forked), now)
+            actions = roster.handle(ProcessEnded(1000 + forked, -11, confirmed=False, began=False), now)
+            roster.check()
+    assert actions[-1] == ExitPool(EXIT_STILLBORN)
+    assert "killed by SIGSEGV, as all before it" in texts(actions)
+    assert forked == 2 * MOST_STILLBORN
+    assert now < 1.0
+
+
+def test_a_pool_of_which_one_process_began_goes_on_trying() -> None:
+    roster, now = started(), 0.0
+    roster.handle(ProcessEnded(100, 1, began=True), now)
+    for pid in range(101, 120):
+        now = roster.deadline()
+        roster.expire(now)
+        roster.handle(ProcessStarted(0, pid), now)
+        roster.handle(ProcessEnded(pid, 1, began=False), now)
+    assert roster.deadline() == now + LONGEST_WAIT_S
 
 
 def test_a_fork_that_fails_is_tried_again() -> None:
@@ -160,7 +191,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.next_pid = 100
         self.to_start: list[int] = []
         self.running: set[int] = set()
-        self.exited = self.stopped = False
+        self.exited = self.stopped = self.any_began = False
 
     def feed(self, event: Event) -> None:
         self.perform(self.roster.handle(event, self.now))
@@ -189,12 +220,16 @@ class AnyOrder(RuleBasedStateMachine):
             self.feed(StartFailed(slot, "no memory"))
 
     @precondition(lambda self: self.running)
-    @rule(code=st.sampled_from([0, 1, 3, -9, -11]), data=st.data())
-    def die(self, code: int, data: st.DataObject) -> None:
+    @rule(code=st.sampled_from([0, 1, 3, -9, -11]), began=st.booleans(), data=st.data())
+    def die(self, code: int, began: bool, data: st.DataObject) -> None:
         pid = data.draw(st.sampled_from(sorted(self.running)))
         self.running.discard(pid)
+        self.any_began = self.any_began or began
         self.stopped = self.stopped or code == EXIT_VERSION
-        self.feed(ProcessEnded(pid, code))
+        self.feed(ProcessEnded(pid, code, began=began))
+        if self.exited and not self.stopped:
+            assert not self.any_began, "only a pool that never worked gives up"
+            self.stopped = True
 
     @rule()
     def stop(self) -> None:

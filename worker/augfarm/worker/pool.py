@@ -45,6 +45,8 @@ PR_SET_PDEATHSIG = 1
 #: What a process exits with that fails before it is a worker, or by a fault of ours.
 EXIT_CRASHED = 1
 
+#: What a process says on its pipe: that it begins to work, and that its own code ends it, not what it ran.
+_BEGAN, _CONFIRMED = b"+", b"!"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
@@ -83,7 +85,8 @@ class WorkerPool:
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
         self._roster = Roster(settings.processes, settings.drain_timeout, time.monotonic())
-        #: The processes that run, and for each the end of a pipe on which it confirms why it leaves.
+        #: The processes that run, and for each the end of a pipe on which it says that it begins to work, and
+        #: at its end that this was its own doing.
         self._pids: dict[int, int] = {}
         self._stops_told = 0
         self._stops_handled = 0
@@ -193,8 +196,9 @@ class WorkerPool:
             self._wakeup.close()
             self._signalled.close()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            os.write(confirms, _BEGAN)
             code = service.run()
-            os.write(confirms, b"!")
+            os.write(confirms, _CONFIRMED)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -211,17 +215,8 @@ class WorkerPool:
         for pid in list(self._pids):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                confirmed = self._is_confirmed(self._pids.pop(pid))
-                self._feed(r.ProcessEnded(pid, os.waitstatus_to_exitcode(status), confirmed))
-
-    def _is_confirmed(self, descriptor: int) -> bool:
-        """Whether the worker's own code ended the process, not something that it ran."""
-        try:
-            return bool(os.read(descriptor, 1))
-        except BlockingIOError:  # a child of the process still holds the other end
-            return False
-        finally:
-            os.close(descriptor)
+                code, words = os.waitstatus_to_exitcode(status), _last_words(self._pids.pop(pid))
+                self._feed(r.ProcessEnded(pid, code, _CONFIRMED in words, _BEGAN in words))
 
     def _kill_rest(self) -> None:
         """Kills whatever runs, and waits until it is gone."""
@@ -244,6 +239,16 @@ class WorkerPool:
 
     def _told_to_stop(self, *_: object) -> None:
         self._stops_told += 1
+
+
+def _last_words(descriptor: int) -> bytes:
+    """What the process said on its pipe, which is closed."""
+    try:
+        return os.read(descriptor, 16)
+    except BlockingIOError:  # nothing, and a child of the process still holds the other end
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def _flush() -> None:

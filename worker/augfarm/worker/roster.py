@@ -8,6 +8,9 @@ shell was told to start one), *running*, or *closed*. A process that ended is re
 - else after a wait that doubles from FIRST_WAIT_S to LONGEST_WAIT_S: a process that cannot live is not forked
   in a busy loop.
 
+A pool none of whose processes ever began to work gives up when MOST_STILLBORN in a row have ended so in each
+slot: the next would end as well. Once one has begun, it always goes on trying.
+
 A stop closes the slots: SIGTERM, then SIGKILL to those that still run after the drain timeout. A second stop
 sends SIGTERM again, which a worker obeys at once, a third SIGKILL. When nothing runs, the pool exits.
 """
@@ -43,6 +46,10 @@ STEADY_S = 5.0
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 10.0
 
+#: Processes in a row, in each slot, that end before they begin to work: a second's trying.
+MOST_STILLBORN = 4
+#: What the pool exits with then: as for settings that cannot work, whoever starts it need not try again.
+EXIT_STILLBORN = 2
 #: What kills a process whose batch exceeds --task-timeout; see guards.py.
 TIME_LIMIT_SIGNAL = signal.SIGALRM
 
@@ -78,12 +85,13 @@ class ProcessEnded:
     """A process ended: `code` is its exit code, or the negative number of the signal that killed it.
 
     Only with `confirmed` did the worker's own code end it, and the code means what session.py says. An
-    augmenter may end its process with any code.
+    augmenter may end its process with any code. Without `began` it ended before it was a worker at all.
     """
 
     pid: int
     code: int
     confirmed: bool = True
+    began: bool = True
 
 
 @dataclass(frozen=True)
@@ -165,6 +173,7 @@ class Roster:
     _stops: int = field(init=False, default=0)
     _kill_at: float | None = field(init=False, default=None)
     _exit_code: int = field(init=False, default=EXIT_DONE)
+    _any_began: bool = field(init=False, default=False)
     _exited: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -248,6 +257,7 @@ class Roster:
         if slot is None:
             return []
         slot.pid = 0
+        self._any_began = self._any_began or event.began
         planned = event.confirmed and event.code == EXIT_DONE
         how = f"worker process {event.pid} {how_it_ended(event.code, planned=planned)}"
         if self._stops:
@@ -260,6 +270,10 @@ class Roster:
             return [Say("error", _FOR_GOOD[event.code]), *self._stop(now)]
         wait = self._wait(slot, now - slot.at, planned=planned)
         slot.state, slot.at = "due", now + wait
+        if self._never_works():
+            self._exit_code = EXIT_STILLBORN
+            text = f"{how}, as all before it, and none began to work; giving up. Why stands above"
+            return [Say("error", text), *self._stop(now)]
         then = f"; starting another in {wait:g} s" if wait else "; starting another"
         return [Say("info" if planned else "warning", how + then)]
 
@@ -271,6 +285,10 @@ class Roster:
         if slot.early_ends == 1:
             return 0.0
         return float(min(FIRST_WAIT_S * 2.0 ** min(slot.early_ends - 2, 32), LONGEST_WAIT_S))
+
+    def _never_works(self) -> bool:
+        tried = all(slot.state == "due" and slot.early_ends >= MOST_STILLBORN for slot in self._slots)
+        return tried and not self._any_began
 
     # --- the end -------------------------------------------------------------------------------------------
 
