@@ -70,8 +70,9 @@ from .patience import Patience
 
 __all__ = ["Session"]
 
-#: Refusals that another connection may escape: a full broker, and a greeting that came too late.
-_PASSING_REFUSALS = ("full", "expected-hello")
+#: Refusals that another connection may escape: a full broker, a greeting that came too late, and an ADJUSTED
+#: that did, since this process got no turn or a slow link had a whole window to carry first.
+_PASSING_REFUSALS = ("full", "expected-hello", "late")
 
 
 @dataclass
