@@ -8,6 +8,7 @@ Two workers on either side, the same pipeline and batches. From second 8 to 16 a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -62,8 +63,9 @@ def with_augfarm() -> tuple[list[float], list[float]]:
             while (now := time.monotonic() - started) < END:
                 victims = [w for w in farm.status()["workers"] if w["done"]]
                 if victims:
-                    os.kill(int(rng.choice(victims)["environment"]["pid"]), signal.SIGKILL)
-                    kills.append(now)
+                    with contextlib.suppress(ProcessLookupError):  # killed already, and the report is older
+                        os.kill(int(rng.choice(victims)["environment"]["pid"]), signal.SIGKILL)
+                        kills.append(now)
                 time.sleep(rng.expovariate(1 / MEAN_S))
 
         killer = threading.Thread(target=kill)

@@ -129,7 +129,7 @@ def test_a_window_is_acknowledged(driver):
 def test_the_first_window_is_acknowledged_before_a_batch_is_sent():
     session = make()
     for event in (CallOpened(0), taken(0), WELCOME):
-        assert session.handle(event, 0.0) == []
+        assert not any(isinstance(a, SendBatch) for a in session.handle(event, 0.0))
     kinds = [type(action) for action in session.handle(window(0, 0, serial=4), 0.0)]
     assert kinds == [Send, SendPipeline, SendBatch]
 

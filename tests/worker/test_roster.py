@@ -82,6 +82,14 @@ def test_a_planned_end_is_replaced_at_once_however_early() -> None:
         roster.handle(ProcessStarted(0, pid + 1), 0.0)
 
 
+def test_a_process_that_had_finished_a_batch_is_replaced_at_once_however_early() -> None:
+    roster = started()
+    for pid in range(100, 110):
+        roster.handle(ProcessEnded(pid, -9, confirmed=False, finished=True), 0.0)
+        assert roster.expire(0.0) == [StartProcess(0)]
+        roster.handle(ProcessStarted(0, pid + 1), 0.0)
+
+
 def test_a_pool_none_of_whose_processes_begins_to_work_gives_up_within_seconds() -> None:
     roster, now, forked = started(2), 0.0, 2
     for pid in (100, 101):

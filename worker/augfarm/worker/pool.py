@@ -45,8 +45,9 @@ PR_SET_PDEATHSIG = 1
 #: What a process exits with that fails before it is a worker, or by a fault of ours.
 EXIT_CRASHED = 1
 
-#: What a process says on its pipe: that it begins to work, and that its own code ends it, not what it ran.
-_BEGAN, _CONFIRMED = b"+", b"!"
+#: What a process says on its pipe: that it begins to work, that it has finished its first batch, and that its
+#: own code ends it, not what it ran.
+_BEGAN, _FINISHED, _CONFIRMED = b"+", b"*", b"!"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
@@ -191,6 +192,7 @@ class WorkerPool:
                 task_timeout=self._settings.task_timeout,
                 speaks=slot == 0,
                 keys=self._settings.keys,
+                on_first_batch=lambda: os.write(confirms, _FINISHED),
             )
             service = Service(settings, Engine(allow_import=self._settings.allow_import))
             self._wakeup.close()
@@ -216,7 +218,8 @@ class WorkerPool:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 code, words = os.waitstatus_to_exitcode(status), _last_words(self._pids.pop(pid))
-                self._feed(r.ProcessEnded(pid, code, _CONFIRMED in words, _BEGAN in words))
+                said = (_CONFIRMED in words, _BEGAN in words, _FINISHED in words)
+                self._feed(r.ProcessEnded(pid, code, *said))
 
     def _kill_rest(self) -> None:
         """Kills whatever runs, and waits until it is gone."""

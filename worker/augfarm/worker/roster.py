@@ -3,8 +3,8 @@
 A pool has a fixed number of *slots*. Each is *due* (a process starts in it at a known time), *starting* (the
 shell was told to start one), *running*, or *closed*. A process that ended is replaced
 
-- at once, if it ended as planned (exit code 0), had lived for STEADY_S, or was the first in a row to end
-  early;
+- at once, if it ended as planned (exit code 0), had finished a batch or lived for STEADY_S, or was the first
+  in a row to end early;
 - else after a wait that doubles from FIRST_WAIT_S to LONGEST_WAIT_S: a process that cannot live is not forked
   in a busy loop.
 
@@ -85,13 +85,15 @@ class ProcessEnded:
     """A process ended: `code` is its exit code, or the negative number of the signal that killed it.
 
     Only with `confirmed` did the worker's own code end it, and the code means what session.py says. An
-    augmenter may end its process with any code. Without `began` it ended before it was a worker at all.
+    augmenter may end its process with any code. Without `began` it ended before it was a worker at all; with
+    `finished` it had finished a batch.
     """
 
     pid: int
     code: int
     confirmed: bool = True
     began: bool = True
+    finished: bool = False
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,8 @@ class Roster:
             slot.state = "closed"
             self._exit_code = event.code
             return [Say("error", _FOR_GOOD[event.code]), *self._stop(now)]
-        wait = self._wait(slot, now - slot.at, planned=planned)
+        able = planned or event.finished or now - slot.at >= STEADY_S
+        wait = self._wait(slot, able=able)
         slot.state, slot.at = "due", now + wait
         if self._never_works():
             self._exit_code = EXIT_STILLBORN
@@ -277,8 +280,8 @@ class Roster:
         then = f"; starting another in {wait:g} s" if wait else "; starting another"
         return [Say("info" if planned else "warning", how + then)]
 
-    def _wait(self, slot: _Slot, lived: float, *, planned: bool) -> float:
-        if planned or lived >= STEADY_S:
+    def _wait(self, slot: _Slot, *, able: bool) -> float:
+        if able:
             slot.early_ends = 0
             return 0.0
         slot.early_ends += 1

@@ -51,6 +51,7 @@ class WorkerSettings:
         environment: the versions that JOIN tells; see :func:`.environment.describe`.
         keys: what it proves itself with, or None.
         task_timeout: seconds after which a batch ends this process; None for never.
+        on_first_batch: called when the first batch is finished.
         speaks: whether this one tells the operator that it waits for the broker; one of a pool does.
     """
 
@@ -60,6 +61,7 @@ class WorkerSettings:
     task_timeout: float | None = None
     speaks: bool = True
     keys: PeerKeys | None = None
+    on_first_batch: Callable[[], object] | None = None
 
 
 class Service:
@@ -81,6 +83,7 @@ class Service:
         self._stops_told = 0
         self._stops_handled = 0
         self._augmenting = False
+        self._has_finished_one = False
         self._wakeup, self._signalled = socket.socketpair()
         self._wakeup.setblocking(False)
         self._signalled.setblocking(False)
@@ -159,6 +162,9 @@ class Service:
         self._hear_stops()
         if outcome is not None:
             self._feed(outcome)
+            if not self._has_finished_one and self._settings.on_first_batch is not None:
+                self._settings.on_first_batch()
+            self._has_finished_one = True
 
     def _say_waiting(self, action: e.SayWaiting) -> None:
         because = f": {action.reason}" if action.reason else ""
