@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from augfarm.broker.liveness import RETIRED_S, SUSPICION_S, Liveness
+from augfarm.broker.liveness import FIRST_LOOK_S, FROZEN_S, RETIRED_S, SUSPICION_S, Liveness
 
 
 class Probe:
@@ -153,3 +153,72 @@ def test_without_a_descriptor_nobody_is_blamed(liveness):
     liveness.watch(b"bad")
     liveness.unreachable(b"bad", 1.0)
     assert liveness.lost(1.0, all_read=True) == [(b"bad", False)]
+
+
+@pytest.fixture
+def worker(liveness):
+    """Our end of a watched connection, and the worker's."""
+    ours, theirs = socket.socketpair()
+    liveness.seen(b"w", ours.fileno(), 0.0)
+    liveness.watch(b"w")
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def look_until(liveness, end, do=lambda: None):
+    """Look whenever it is time to, and `do` something each time; returns what was lost, and when."""
+    while (deadline := liveness.deadline()) is not None and deadline <= end:
+        lost = liveness.lost(deadline, all_read=True)
+        if lost:
+            return lost, deadline
+        do()
+    return [], deadline
+
+
+def test_who_does_not_read_what_is_sent_is_cut_and_not_blamed(liveness, worker):
+    ours, theirs = worker
+    ours.send(b"x" * 1000)
+    liveness.sent(b"w", 0.0)
+    lost, when = look_until(liveness, 100.0)
+    assert lost == [(b"w", False)]
+    assert FROZEN_S < when < FIRST_LOOK_S + FROZEN_S + 0.5
+    assert theirs.recv(2000) == b"x" * 1000
+    assert theirs.recv(1) == b"", "when it is thawed it sees the end"
+    assert liveness.deadline() is None
+
+
+def test_who_reads_slowly_is_not_cut(liveness, worker):
+    ours, theirs = worker
+    for _ in range(20):
+        ours.send(b"x" * 1000)
+    liveness.sent(b"w", 0.0)
+    reads = iter(range(100))
+
+    def read_now_and_then():
+        if next(reads) % 20 == 0:
+            theirs.recv(1000)
+
+    assert look_until(liveness, 9.0, read_now_and_then)[0] == []
+
+
+def test_what_is_read_is_not_looked_at_again(liveness, worker):
+    ours, theirs = worker
+    ours.send(b"x")
+    theirs.recv(1)
+    liveness.sent(b"w", 0.0)
+    liveness.sent(b"w", 0.5)
+    assert liveness.deadline() == FIRST_LOOK_S, "from the first message on"
+    assert liveness.lost(FIRST_LOOK_S, all_read=True) == []
+    assert liveness.deadline() is None
+    liveness.sent(b"stranger", 0.0)
+    assert liveness.deadline() is None
+
+
+def test_a_lost_connection_is_not_looked_at(liveness, worker):
+    ours, _ = worker
+    ours.send(b"x")
+    liveness.sent(b"w", 0.0)
+    liveness.unreachable(b"w", 0.1)
+    assert liveness.lost(0.1, all_read=True) == [(b"w", False)]
+    assert liveness.deadline() is None

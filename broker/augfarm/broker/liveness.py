@@ -4,17 +4,26 @@ libzmq tells that the connection behind a file descriptor has ended, not whose i
 with that of each connection's first message. Descriptors are reused, and the news may come before the
 routing table knows, so every connection with the number is a *suspect*: it is sent a probe, which fails when
 it is gone and means nothing to a peer that is there.
+
+Heartbeats wait their turn behind what is being sent, so they may say nothing of a peer that froze, or was cut
+off, while a message was on its way to it. There the bytes tell that nobody takes them: a *flow* is a watched
+connection to which something was sent, until all of it is taken.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import os
 import select
 import socket
+import struct
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from augfarm.protocol import limits
 
 __all__ = ["Liveness"]
 
@@ -25,6 +34,13 @@ SUSPICION_S = 1.0
 #: How long a connection may stay open after its last word, in seconds: on a slow link that word has a way
 #: to go.
 RETIRED_S = 2.0
+#: When a flow is looked at, in seconds after a message: nearly all have been taken by then.
+FIRST_LOOK_S = limits.HEARTBEAT_INTERVAL_MS / 1000
+#: How often it is looked at from then on, in seconds: a peer that reads may leave the same number by chance.
+NEXT_LOOK_S = 0.1
+#: After how long without a change the peer is frozen or cut off, in seconds. Heartbeats are to notice first
+#: where they can; and after a link was down for 2.9 s tcp tries again within 3.1 s.
+FROZEN_S = limits.HEARTBEAT_TIMEOUT_MS / 1000 + 0.5
 #: What a poll of a closed connection shows; macOS has no POLLRDHUP and shows POLLHUP.
 _CLOSED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
 
@@ -35,6 +51,13 @@ class _Suspect:
     probe_at: float
     pause: float = FIRST_PROBE_S
     is_gone: bool = False
+
+
+@dataclass(slots=True)
+class _Flow:
+    untaken: int
+    since: float
+    look_at: float
 
 
 class Liveness:
@@ -51,6 +74,10 @@ class Liveness:
         #: Duplicates of workers' descriptors: they outlive libzmq's own and tell who closed.
         self._duplicates: dict[bytes, int] = {}
         self._suspects: dict[bytes, _Suspect] = {}
+        #: When to look first at what was sent to a watched connection; in the order of these times.
+        self._sent: dict[bytes, float] = {}
+        #: What had not been taken by then.
+        self._flows: dict[bytes, _Flow] = {}
         #: Connections that have had their last word, and when they are cut if they are still there.
         self._retired: dict[bytes, float] = {}
         #: Descriptors whose end was told, and until when it may concern a connection not yet seen.
@@ -74,6 +101,11 @@ class Liveness:
         # Without descriptors to spare nobody is blamed: the connection counts as cut off.
         with contextlib.suppress(OSError):
             self._duplicates[connection] = os.dup(descriptor)
+
+    def sent(self, connection: bytes, now: float) -> None:
+        """Something is on its way to this connection. If it is watched, and does not read, it is cut."""
+        if connection in self._duplicates and connection not in self._flows:
+            self._sent.setdefault(connection, now + FIRST_LOOK_S)
 
     def retire(self, connection: bytes, now: float) -> None:
         """The connection has had its last word. If its peer does not close it soon, it is cut.
@@ -107,9 +139,12 @@ class Liveness:
 
     def deadline(self) -> float | None:
         """When :meth:`lost` should be called although nothing came in, or None."""
-        # Retired ones are in the order of their times.
         times = [suspect.probe_at for suspect in self._suspects.values()]
-        return min([*times, *itertools.islice(self._retired.values(), 1)], default=None)
+        times += [flow.look_at for flow in self._flows.values()]
+        # These are in the order of their times.
+        for ordered in (self._retired, self._sent):
+            times += itertools.islice(ordered.values(), 1)
+        return min(times, default=None)
 
     def lost(self, now: float, *, all_read: bool) -> list[tuple[bytes, bool]]:
         """The connections that are gone, each once, and whether their peers closed them.
@@ -119,6 +154,7 @@ class Liveness:
                 before its end is told, unless that takes longer than a second.
         """
         self._cut_retired(now)
+        self._look_at_flows(now)
         gone = []
         for connection, suspect in list(self._suspects.items()):
             if not suspect.is_gone and now >= suspect.probe_at:
@@ -135,13 +171,34 @@ class Liveness:
     def _cut_retired(self, now: float) -> None:
         for connection in [c for c, until in self._retired.items() if now >= until]:
             del self._retired[connection]
-            duplicate = self._duplicates.pop(connection, None)
-            if duplicate is None:
+            self._cut(connection, now)
+
+    def _look_at_flows(self, now: float) -> None:
+        for connection, look_at in list(itertools.takewhile(lambda i: i[1] <= now, self._sent.items())):
+            del self._sent[connection]
+            self._flows[connection] = _Flow(-1, now, look_at)
+        for connection, flow in list(self._flows.items()):
+            if now < flow.look_at:
                 continue
-            with contextlib.suppress(OSError), socket.socket(fileno=duplicate) as end:
-                end.shutdown(socket.SHUT_RDWR)
-            # libzmq keeps the connection's queue, and takes probes into it, for as long as it lingers.
-            self.unreachable(connection, now)
+            untaken = _untaken(self._duplicates.get(connection))
+            if not untaken:
+                del self._flows[connection]
+            elif untaken != flow.untaken:
+                flow.untaken, flow.since, flow.look_at = untaken, now, now + NEXT_LOOK_S
+            elif now < flow.since + FROZEN_S:
+                flow.look_at = now + NEXT_LOOK_S
+            else:
+                del self._flows[connection]
+                self._cut(connection, now)
+
+    def _cut(self, connection: bytes, now: float) -> None:
+        duplicate = self._duplicates.pop(connection, None)
+        if duplicate is None:
+            return
+        with contextlib.suppress(OSError), socket.socket(fileno=duplicate) as end:
+            end.shutdown(socket.SHUT_RDWR)
+        # libzmq keeps the connection's queue, and takes probes into it, for as long as it lingers.
+        self.unreachable(connection, now)
 
     def _suspect(self, connection: bytes, now: float) -> None:
         self._suspects.setdefault(connection, _Suspect(now, now))
@@ -159,8 +216,8 @@ class Liveness:
     def _forget(self, connection: bytes) -> bool:
         closed_by_peer = self._was_closed_by_peer(connection)
         self._unwatch(connection)
-        self._retired.pop(connection, None)
-        self._suspects.pop(connection, None)
+        for kept in (self._retired, self._suspects, self._sent, self._flows):
+            kept.pop(connection, None)
         descriptor = self._descriptors.pop(connection, None)
         if descriptor is not None:
             others = self._connections[descriptor]
@@ -176,3 +233,14 @@ class Liveness:
         poller = select.poll()
         poller.register(duplicate, _CLOSED)
         return any(events & _CLOSED for _, events in poller.poll(0))
+
+
+def _untaken(duplicate: int | None) -> int:
+    """The bytes that were sent over this socket and that its peer has not taken; 0 where nobody knows."""
+    if duplicate is None:
+        return 0
+    try:
+        (untaken,) = struct.unpack("i", fcntl.ioctl(duplicate, termios.TIOCOUTQ, bytes(4)))
+    except OSError:
+        return 0
+    return int(untaken)

@@ -80,6 +80,9 @@ class Port:
             frame_bytes=frame_bytes,
             send_messages=UNSENT_MESSAGES,
             receive_messages=WAITING_MESSAGES,
+            # A connection that the kernel has ended looks like one that its peer has closed, and a worker
+            # that was cut off must not look like one that died. Liveness sees to those.
+            kernel_gives_up=side == "client",
         )
         self.socket.router_mandatory = True
         self._has_keys = keys is not None
@@ -158,6 +161,8 @@ class Port:
         """Send it without waiting; a peer that cannot be reached will be told as lost."""
         if not self._try_to_send([action.connection, messages.encode(action.command), *action.body]):
             self._liveness.unreachable(action.connection, now)
+        else:
+            self._liveness.sent(action.connection, now)
 
     def watch(self, connection: bytes) -> None:
         """Keep what tells who closes this connection."""

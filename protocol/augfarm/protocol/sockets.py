@@ -9,15 +9,24 @@ import zmq
 
 from . import limits
 
-__all__ = ["LINGER_MS", "configure"]
+__all__ = ["GIVE_UP_MS", "LINGER_MS", "configure"]
 
 #: How long a closed socket may go on sending its last messages (a Goodbye, a result), in milliseconds.
 #: A peer that does not read them for longer is told nothing; it finds out by itself.
 LINGER_MS = 1000
+#: How long the kernel goes on sending what a peer does not take, in milliseconds: as long as a heartbeat may
+#: take to be missed. Heartbeats wait their turn behind what is being sent, and the kernel's own patience is a
+#: quarter of an hour.
+GIVE_UP_MS = limits.HEARTBEAT_INTERVAL_MS + limits.HEARTBEAT_TIMEOUT_MS
 
 
 def configure(
-    socket: zmq.Socket[bytes], *, frame_bytes: int, send_messages: int = 0, receive_messages: int = 0
+    socket: zmq.Socket[bytes],
+    *,
+    frame_bytes: int,
+    send_messages: int = 0,
+    receive_messages: int = 0,
+    kernel_gives_up: bool = True,
 ) -> None:
     """Sets heartbeats, limits and queues of a socket that is neither bound nor connected yet.
 
@@ -27,6 +36,7 @@ def configure(
         send_messages: messages that may wait to be sent to one peer. 0, no bound: credit bounds them.
         receive_messages: messages that may wait to be read from one peer; beyond it the peer's own queue
             fills. 0, no bound: right where credit bounds them too, as on workers and clients.
+        kernel_gives_up: whether the kernel ends a tcp connection whose peer takes nothing for GIVE_UP_MS.
     """
     # A full queue would drop on a ROUTER and block on a DEALER: flow is governed by credit alone.
     socket.sndhwm = send_messages
@@ -36,6 +46,8 @@ def configure(
     # In libzmq's own thread: they pass while Python holds the GIL and stop with the process.
     socket.heartbeat_ivl = limits.HEARTBEAT_INTERVAL_MS
     socket.heartbeat_timeout = limits.HEARTBEAT_TIMEOUT_MS
+    if kernel_gives_up:
+        socket.tcp_maxrt = GIVE_UP_MS
     # "tcp://localhost" may be either; a name without IPv6 is still reached by IPv4.
     socket.ipv6 = True
     # Heartbeats do what TCP keepalive would do, sooner.
