@@ -131,6 +131,31 @@ def test_a_lost_connection_sends_everything_unanswered_again_oldest_first(driver
     assert sum(isinstance(a, SendPipeline) for a in driver.actions) == 1
 
 
+def test_parts_of_a_batch_that_failed_are_as_old_as_it_was(driver):
+    driver.do(WELCOME, window(0, 0), CallOpened(0), *(taken(n) for n in range(3)))
+    driver.do(deliver(0))  # it failed; 1 takes the slot
+    # The loader took number 5 before the parts came, and posts it after them.
+    driver.do(*(BatchTaken(n, 0, 0, DIGEST, 50, instead_of=0) for n in (6, 7)), taken(5))
+    sent = []
+    for _ in range(5):
+        driver.do(deliver(driver.session._calls[0].slot))
+        sent += driver.sent()
+    assert sent == [6, 7, 2, 5]
+
+
+def test_parts_come_first_again_after_a_lost_connection(driver):
+    driver.do(WELCOME, window(9), CallOpened(0), *(taken(n) for n in range(3)), deliver(0))
+    driver.do(BatchTaken(3, 0, 0, DIGEST, 50, instead_of=0))
+    driver.do(ConnectionLost("cut"), WELCOME, window(9))
+    assert driver.sent() == [3, 1, 2]
+
+
+def test_the_oldest_batch_of_all_calls_may_be_a_part(driver):
+    driver.do(WELCOME, CallOpened(0), CallOpened(1), taken(0, call=1), deliver(0))
+    driver.do(ConnectionLost("cut"), taken(1), BatchTaken(2, 1, 0, DIGEST, 50, instead_of=0), WELCOME)
+    assert driver.sent() == [2, 1]
+
+
 def test_attempts_are_carried_over_a_restart(driver):
     driver.do(WELCOME, CallOpened(0), taken(0), Heard(Attempt(0, 2)), ConnectionLost("gone"), WELCOME)
     assert [a.command.attempts for a in driver.actions if isinstance(a, SendBatch)] == [0, 2]

@@ -63,6 +63,7 @@ class Machine(RuleBasedStateMachine):
         self.answered: set[int] = set()  # receipts that are awaited
         self.window = (0, 0)
         self.octets: dict[int, int] = {}
+        self.failed: dict[int, int] = {}  # request -> call: of which parts may come
         self.joined = False
 
     def do(self, event):
@@ -108,6 +109,14 @@ class Machine(RuleBasedStateMachine):
         self.open[self.next], self.octets[self.next] = call, octets
         self.do(BatchTaken(self.next, call, self.next, DIGEST, octets))
 
+    @precondition(lambda self: any(call in self.calls for call in self.failed.values()))
+    @rule(data=st.data(), octets=st.integers(1, 500))
+    def try_a_part(self, data, octets):
+        failed = data.draw(st.sampled_from(sorted(r for r, c in self.failed.items() if c in self.calls)))
+        self.next += 1
+        self.open[self.next], self.octets[self.next] = self.failed[failed], octets
+        self.do(BatchTaken(self.next, self.failed[failed], failed, DIGEST, octets, instead_of=failed))
+
     @precondition(lambda self: self.at_broker)
     @rule(data=st.data(), fails=st.booleans())
     def answer(self, data, fails):
@@ -117,7 +126,9 @@ class Machine(RuleBasedStateMachine):
         self.answer_it(request, fails)
 
     def answer_it(self, request, fails=False):
-        del self.at_broker[request]
+        call = self.at_broker.pop(request)
+        if fails and request in self.open:
+            self.failed[request] = call
         self.answered.add(request + 1000)
         answer = (
             Fail(request, request + 1000, 0, 1, "raised", "", "", "")

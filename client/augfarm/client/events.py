@@ -38,13 +38,17 @@ class CallOpened:
 
 @dataclass(frozen=True)
 class BatchTaken:
-    """A batch was taken from the caller's generator and is ready to travel. `octets`: its size in bytes."""
+    """A batch was taken from the caller's generator and is ready to travel. `octets`: its size in bytes.
+
+    With `instead_of` it is a part of that request, which failed: it is as old, and goes before younger ones.
+    """
 
     request: int
     call: int
     index: int
     digest: bytes
     octets: int
+    instead_of: int | None = None
 
 
 @dataclass(frozen=True)

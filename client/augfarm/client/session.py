@@ -11,7 +11,8 @@ What may be sent (docs/protocol.md, "Broker to client: window"):
 - each call may have one request at the broker in its *slot*, whatever its size;
 - all others count against the broker's window, in batches and bytes;
 - no more than MAX_CALLS calls have requests at the broker;
-- inside a call, and among the calls that may send, the oldest goes first.
+- inside a call, and among the calls that may send, the oldest goes first; a part of a batch that failed is as
+  old as that batch.
 
 Time is an argument. `expire(now)` says what the user should hear when nothing happens: a notice 3 s after
 work began to wait for a broker or for workers, then one every 10 s, and with a `timeout` a GiveUp.
@@ -20,6 +21,7 @@ work began to wait for a broker or for workers, then one every 10 s, and with a 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from augfarm.protocol import limits
@@ -81,7 +83,7 @@ class _Request:
 
 @dataclass
 class _Call:
-    #: Request numbers, oldest first.
+    #: Request numbers, oldest first; see Session._age.
     unsent: OrderedDict[int, None] = field(default_factory=OrderedDict)
     sent: set[int] = field(default_factory=set)
     slot: int | None = None
@@ -171,7 +173,7 @@ class Session:
             mine = {n for n, r in self._requests.items() if r.taken.call == number}
             assert mine == set(call.unsent) | call.sent, "a request is in exactly one place"
             assert not set(call.unsent) & call.sent
-            assert list(call.unsent) == sorted(call.unsent), "oldest first"
+            assert list(call.unsent) == sorted(call.unsent, key=self._age), "oldest first"
             assert call.slot is None or self._requests[call.slot].in_slot
             if self._joined and call.unsent and call.slot is None:
                 full = not call.sent and self._calls_at_broker() == limits.MAX_CALLS
@@ -193,6 +195,16 @@ class Session:
             self._progress_at = now
         self._requests[taken.request] = _Request(taken)
         call.unsent[taken.request] = None
+        if taken.instead_of is not None:  # younger ones may wait already
+            self._sort(call, call.unsent)
+
+    def _age(self, number: int) -> tuple[int, int]:
+        """What requests are sorted by, the oldest first."""
+        instead_of = self._requests[number].taken.instead_of
+        return (number if instead_of is None else instead_of, number)
+
+    def _sort(self, call: _Call, requests: Iterable[int]) -> None:
+        call.unsent = OrderedDict.fromkeys(sorted(requests, key=self._age))
 
     def _end(self, number: int) -> list[Action]:
         call = self._calls.pop(number, None)
@@ -242,7 +254,8 @@ class Session:
         while self._joined:
             # Only the oldest of each call can go, so this looks at as many requests as there are calls.
             heads = [next(iter(call.unsent)) for call in self._calls.values() if call.unsent]
-            number = next((n for n in sorted(heads) if self._may_send(self._requests[n])), None)
+            heads.sort(key=self._age)
+            number = next((n for n in heads if self._may_send(self._requests[n])), None)
             if number is None:
                 break
             actions += self._send(number, self._requests[number])
@@ -339,7 +352,7 @@ class Session:
         for request in self._requests.values():
             self._uncharge(request)
         for call in self._calls.values():
-            call.unsent = OrderedDict.fromkeys(sorted([*call.unsent, *call.sent]))
+            self._sort(call, [*call.unsent, *call.sent])
             call.sent.clear()
             call.slot = None
 
