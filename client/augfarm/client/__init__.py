@@ -16,7 +16,7 @@ from augfarm.protocol.seeds import Seed
 
 from .client import Client
 from .dropin import use_for_imgaug
-from .outcomes import BatchInfo, FailedBatch
+from .outcomes import BatchInfo, FailedBatch, PartialBatch
 from .pool import Pool
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "FarmUnavailable",
     "InvalidBatch",
     "InvalidPipeline",
+    "PartialBatch",
     "Pool",
     "Seed",
     "use_for_imgaug",

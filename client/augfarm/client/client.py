@@ -19,6 +19,7 @@ from augfarm.protocol.link import check_address
 from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, SEEDINGS, Seed, Seeding
 
+from .answers import Answers
 from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .events import CallEnded, CallOpened
 from .forks import Maker
@@ -64,6 +65,14 @@ class Client:
         timeout: seconds without progress, while batches wait, after which the next batch raises
             :class:`~augfarm.protocol.errors.FarmUnavailable`. None: wait for ever, with a warning after 3 s
             and then every 10 s.
+        isolate: look for the guilty images of a batch that failed. Where its fields match its images one to
+            one, it is halved, and the halves that fail again. Each is augmented as a batch of its own, with
+            the batch's number and base seed: with ``seeding="batch"`` by the batch's own seed, with
+            ``"worker"`` by the one that its worker derives for that number. What is left comes as a
+            :class:`PartialBatch`, whatever `on_error` is; its pixels are not those of an undisturbed run. A
+            batch of which nothing is left fails whole, and so does one that cannot be cut. A guilty image
+            among n costs about ``2 * log2(n)`` requests more; one that kills its workers kills
+            ``--max-attempts`` for each half that it is in.
 
     Raises:
         ValueError: for an argument that makes no sense, an address together with `processes`, or a key file
@@ -87,6 +96,7 @@ class Client:
         seeding: Seeding = "worker",
         keys: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
+        isolate: bool = False,
     ) -> None:
         _check_arguments(address, processes, maxtasksperchild, seed, seeding, timeout)
         if address is None and processes is None:
@@ -126,8 +136,12 @@ class Client:
             self.address,
             session,
             {self._digest: self._spec},
-            base_seed=self.seed,
-            seeding=seeding,
+            answers=Answers(
+                base_seed=self.seed,
+                seeding=seeding,
+                requests=self._request_numbers,
+                isolate=isolate,
+            ),
             keeper=farm,
             keys=None if keys is None else PeerKeys.load(keys, "client"),
         )
