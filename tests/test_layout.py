@@ -12,6 +12,7 @@ ROOTS = ("protocol", "broker", "worker", "client")
 PURE = (
     "protocol/augfarm/protocol/arrays.py",
     "protocol/augfarm/protocol/codec.py",
+    "protocol/augfarm/protocol/dumps.py",
     "protocol/augfarm/protocol/errors.py",
     "protocol/augfarm/protocol/limits.py",
     "protocol/augfarm/protocol/messages.py",

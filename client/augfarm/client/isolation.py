@@ -1,7 +1,7 @@
 """The search for the images that a batch fails of: it is halved, and its halves again. Pure.
 
 A *part* is a run of the batch's images, augmented as a batch of its own. An image is in exactly one place: in
-an *open* part, whose answer is awaited; *kept*, since its part has a result; or *guilty*, having failed alone.
+an *open* part, whose answer is awaited; *kept*, as its part has a result; or *guilty*, having failed alone.
 The search is complete when no part is open. A part that failed gives two halves, so a batch of n images takes
 at most 2n - 2 parts, and one with a single guilty image about 2 log2(n).
 
