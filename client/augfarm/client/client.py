@@ -21,10 +21,11 @@ from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, SEEDINGS, Seed, Se
 
 from .answers import Answers
 from .calls import BatchIterator, Call, LoaderThread, Numbering
+from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
 from .forks import Maker
 from .local import LocalFarm
-from .outcomes import ON_ERROR, BatchInfo, OnError
+from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
 from .posting import Poster
 from .progress import Progress, length_of
 from .results import AsyncResult
@@ -73,6 +74,9 @@ class Client:
             batch of which nothing is left fails whole, and so does one that cannot be cut. A guilty image
             among n costs about ``2 * log2(n)`` requests more; one that kills its workers kills
             ``--max-attempts`` for each half that it is in.
+        dump_dir: a folder to which each batch that fails for good is written, with `isolate` each guilty
+            image, as ``batch-000012.augdump``; its error ends with the command that runs it again. At most
+            100 files for each client. They hold the images.
 
     Raises:
         ValueError: for an argument that makes no sense, an address together with `processes`, or a key file
@@ -97,6 +101,7 @@ class Client:
         keys: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
         isolate: bool = False,
+        dump_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         _check_arguments(address, processes, maxtasksperchild, seed, seeding, timeout)
         if address is None and processes is None:
@@ -104,6 +109,7 @@ class Client:
         if address is not None and maxtasksperchild is not None:
             raise ValueError("maxtasksperchild is for a local farm; give it to `augfarm worker` on this one")
 
+        folder = None if dump_dir is None else check_folder(dump_dir)
         if address is None and keys is not None:
             raise ValueError("keys are for a farm at an address; a local farm's sockets are private")
         if address is not None and keys is None:
@@ -141,11 +147,16 @@ class Client:
                 seeding=seeding,
                 requests=self._request_numbers,
                 isolate=isolate,
+                keep_failures=folder is not None,
             ),
             keeper=farm,
             keys=None if keys is None else PeerKeys.load(keys, "client"),
         )
         self._farm = farm
+        service = self._service
+        self._dump: Callable[[Outcome], None] = lambda outcome: None
+        if folder is not None:
+            self._dump = Dumper(folder, self._spec, lambda: service.environments)
         self._service.start()
         self._finalizer = weakref.finalize(self, self._service.stop)
 
@@ -336,6 +347,7 @@ class Client:
             with_info=with_info,
             progress=bar,
             error_to_raise=self._error_to_raise,
+            dump=self._dump,
         )
 
     def _check_usable(self) -> None:

@@ -27,7 +27,7 @@ from augfarm.protocol.errors import (
 )
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, GarbageArrived, Link, LinkEvent
-from augfarm.protocol.messages import TO_CLIENT, Goodbye, Hello, Pipeline, Welcome
+from augfarm.protocol.messages import TO_CLIENT, Farm, Goodbye, Hello, Pipeline, Welcome
 
 from .answers import Answers, Pending
 from .calls import Call
@@ -125,6 +125,8 @@ class Service:
         self._refusal: AugfarmError | None = None
         #: The broker's advice for calls that set no output_buffer_size.
         self.advice = FIRST_ADVICE
+        #: What the farm's workers were when there last were some.
+        self.environments: tuple[dict[str, str], ...] = ()
         self._thread = threading.Thread(target=self._run, name="augfarm-link", daemon=True)
 
     # --- from any thread -----------------------------------------------------------------------------------
@@ -218,6 +220,8 @@ class Service:
             case CommandArrived(command, body):
                 if isinstance(command, Welcome):
                     self._frame_bytes = command.frame_bytes
+                elif isinstance(command, Farm) and command.environments:
+                    self.environments = command.environments
                 now = time.monotonic()
                 for action in self._session.handle(Heard(command), now):
                     if isinstance(action, HandOver):
