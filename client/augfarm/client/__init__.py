@@ -18,6 +18,7 @@ from .client import Client
 from .dropin import use_for_imgaug
 from .outcomes import BatchInfo, FailedBatch, PartialBatch
 from .pool import Pool
+from .replay import replay_dump
 
 __all__ = [
     "AugfarmError",
@@ -36,5 +37,6 @@ __all__ = [
     "PartialBatch",
     "Pool",
     "Seed",
+    "replay_dump",
     "use_for_imgaug",
 ]
