@@ -129,10 +129,10 @@ def test_the_same_error_again_with_its_whole_traceback(written):
     assert lines[0] == (
         "batch 12, its image 4 alone, seeded by Seed(seeding='worker', base_seed=1, index=12, worker_id=3)"
     )
-    assert lines[1].startswith("pipeline: AssertShape(")
-    assert lines[2] == f"then: AssertionError: {SAID}"
-    assert lines[3] == "now: it fails by the same error"
-    assert lines[4].startswith("Traceback")
+    assert lines[1:3] == ["pipeline:", "  AssertShape(parameters=[])"]
+    assert lines[3] == f"then: AssertionError: {SAID}"
+    assert lines[4] == "now: it fails by the same error"
+    assert lines[5].startswith("Traceback")
     assert "meta.py" in done.stdout
     assert lines[-1] == f"AssertionError: {SAID}"
 

@@ -142,7 +142,9 @@ def _said(line: bytes) -> dict[str, Any]:
 def _show(dump: Dump, ready: dict[str, Any]) -> None:
     what = f"batch {dump.seed.index}" + ("" if dump.image is None else f", its image {dump.image} alone")
     print(f"{what}, seeded by {dump.seed}")
-    print(f"pipeline: {ready.get('pipeline', '(it could not be made)')}")
+    print("pipeline:")
+    for line in ready.get("pipeline", "(it could not be made)").splitlines():
+        print(f"  {line}")
     for difference in _differences(dump, ready.get("versions", {})):
         print(f"differs: {difference}")
     print(f"then: {_in_words(dump)}", flush=True)

@@ -50,10 +50,10 @@ def run(dump: Dump, modules: tuple[str, ...], tell: Callable[..., None]) -> None
         from augfarm.protocol.augment import Recipe, versions
 
         recipe = Recipe(dump.spec, allow_imports=modules)
-        tell(ready={"pipeline": str(recipe), "versions": versions()})
     except (ImportError, InvalidPipeline) as error:
         tell(refused=str(error))
         return
+    tell(ready={"pipeline": _pipeline(recipe), "versions": versions()})
     try:
         result = recipe.augment(decode_body(dump.body), dump.seed)
         encode_body(result, frame_bytes=limits.MAX_IPC_FRAME_BYTES)
@@ -61,6 +61,13 @@ def run(dump: Dump, modules: tuple[str, ...], tell: Callable[..., None]) -> None
         tell(failed=_described(error))
     else:
         tell(passed=True)
+
+
+def _pipeline(recipe: Any) -> str:
+    try:
+        return str(recipe)
+    except Exception as error:  # a user's own __str__
+        return f"(it cannot be shown: {error!r})"
 
 
 def _described(error: BaseException) -> dict[str, Any]:

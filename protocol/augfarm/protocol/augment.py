@@ -66,8 +66,8 @@ class Recipe:
         return batches.pack_result(result)
 
     def __str__(self) -> str:
-        """The pipeline as imgaug shows it."""
-        return str(self._augmenter)
+        """The pipeline for people: a line for each augmenter, its children below it."""
+        return "\n".join(_outline(self._augmenter, ""))
 
     def _copy(self) -> Any:
         """A copy of the pipeline that shares nothing with it but imgaug's global generator."""
@@ -90,6 +90,16 @@ def versions() -> dict[str, str]:
         "opencv": cv2.__version__,
         "platform": f"{sys.platform} {platform.machine()}",
     }
+
+
+def _outline(augmenter: Any, indent: str) -> list[str]:
+    name = type(augmenter).__name__
+    children = [child for children in augmenter.get_children_lists() for child in children]
+    if children:
+        shown = name if augmenter.name in (None, f"Unnamed{name}") else f"{name} {augmenter.name!r}"
+    else:  # as imgaug shows it, without what nearly all have
+        shown = str(augmenter).replace(f"name=Unnamed{name}, ", "").replace(", deterministic=False", "")
+    return [indent + shown, *(line for child in children for line in _outline(child, indent + "  "))]
 
 
 @contextmanager
