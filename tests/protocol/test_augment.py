@@ -165,3 +165,17 @@ def test_the_request_is_not_changed() -> None:
     before = packed.tree["columns"]["images"].copy()
     Recipe(pipelines.encode(iaa.Add(50))).augment(packed.tree, Seed("batch", 1, 0))
     np.testing.assert_array_equal(packed.tree["columns"]["images"], before)
+
+
+def test_a_pipeline_is_shown_a_line_for_each_augmenter() -> None:
+    flip = iaa.Fliplr(0.5, name="mirror")
+    shown = iaa.Sequential([flip, iaa.Sometimes(0.5, iaa.Identity(), iaa.Invert(1.0))], name="all")
+    lines = str(Recipe(pipelines.encode(shown))).splitlines()
+    assert [line.partition("(")[0] for line in lines] == [
+        "Sequential 'all'",
+        "  Fliplr",
+        "  Sometimes",
+        "    Identity",
+        "    Invert",
+    ]
+    assert lines[1].startswith("  Fliplr(name=mirror, parameters=[Binomial(")

@@ -16,8 +16,9 @@ from augfarm.protocol.seeds import Seed
 
 from .client import Client
 from .dropin import use_for_imgaug
-from .outcomes import BatchInfo, FailedBatch
+from .outcomes import BatchInfo, FailedBatch, PartialBatch
 from .pool import Pool
+from .replay import replay_dump
 
 __all__ = [
     "AugfarmError",
@@ -33,7 +34,9 @@ __all__ = [
     "FarmUnavailable",
     "InvalidBatch",
     "InvalidPipeline",
+    "PartialBatch",
     "Pool",
     "Seed",
+    "replay_dump",
     "use_for_imgaug",
 ]

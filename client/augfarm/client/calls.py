@@ -171,6 +171,7 @@ class BatchIterator(Iterator[Any]):
         start: opens the call and starts its loader.
         end: ends it; called once.
         error_to_raise: what to raise for a batch's error.
+        dump: writes what failed of an outcome to files; here, so that the link never waits for a disk.
     """
 
     def __init__(
@@ -184,6 +185,7 @@ class BatchIterator(Iterator[Any]):
         with_info: bool,
         progress: Progress | None,
         error_to_raise: Callable[[AugfarmError], BaseException] = lambda error: error,
+        dump: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
         self._client = client
         self._call = call
@@ -193,6 +195,7 @@ class BatchIterator(Iterator[Any]):
         self._with_info = with_info
         self._progress = progress
         self._error_to_raise = error_to_raise
+        self._dump = dump
         self._finalizer = weakref.finalize(self, _finish, call, end, progress)
 
     def __iter__(self) -> BatchIterator:
@@ -207,6 +210,7 @@ class BatchIterator(Iterator[Any]):
         try:
             while True:
                 outcome = self._call.next_outcome()
+                self._dump(outcome)
                 if self._progress is not None:
                     self._progress.advance(outcome)
                 if isinstance(outcome.error, FarmRefused) or (outcome.error and self._on_error == "raise"):

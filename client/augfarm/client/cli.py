@@ -62,6 +62,29 @@ def spec(
 
 
 @app.command()
+def replay(
+    dump: Annotated[str, typer.Argument(metavar="DUMP", help="A file that Client(dump_dir=...) wrote.")],
+    allow_import: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="AUGFARM_ALLOW_IMPORT",
+            help="A module of yours whose augmenters and functions its pipeline may name; may be repeated.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.0, help="Seconds after which a batch that never ends is stopped.")
+    ] = None,
+) -> None:
+    """Run a batch that failed once more, in a process of its own: the same pipeline, batch and seed.
+
+    Exits with 0 where it passes now, 1 where it fails again, 2 where it cannot be run here.
+    """
+    from .replay import replay as run
+
+    sys.exit(run(dump, allow_import or (), timeout))
+
+
+@app.command()
 def keys(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to make them.")],
     client: Annotated[str | None, typer.Option(metavar="NAME", help="Add a key for one more client.")] = None,

@@ -17,13 +17,16 @@ from augfarm.protocol.errors import AugfarmError, ClosedError
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
 from augfarm.protocol.processes import resolve_processes
-from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, SEEDINGS, Seed, Seeding
+from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, Seed, Seeding
 
+from .answers import Answers
+from .arguments import check_arguments, check_whole
 from .calls import BatchIterator, Call, LoaderThread, Numbering
+from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
 from .forks import Maker
 from .local import LocalFarm
-from .outcomes import ON_ERROR, BatchInfo, OnError
+from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
 from .posting import Poster
 from .progress import Progress, length_of
 from .results import AsyncResult
@@ -67,6 +70,17 @@ class Client:
         hedge: in ordered calls, have a second worker try the batch that all others wait for, when it is late:
             away for twice the median of the last answers. The first answer counts. It costs a batch more of
             work now and then, and saves waiting for a slow or frozen worker.
+        isolate: look for the guilty images of a batch that failed. Where its fields match its images one to
+            one, it is halved, and the halves that fail again. Each is augmented as a batch of its own, with
+            the batch's number and base seed: with ``seeding="batch"`` by the batch's own seed, with
+            ``"worker"`` by the one that its worker derives for that number. What is left comes as a
+            :class:`PartialBatch`, whatever `on_error` is; its pixels are not those of an undisturbed run. A
+            batch of which nothing is left fails whole, and so does one that cannot be cut. A guilty image
+            among n costs about ``2 * log2(n)`` requests more; one that kills its workers kills
+            ``--max-attempts`` for each half that it is in.
+        dump_dir: a folder to which each batch that fails for good is written, with `isolate` each guilty
+            image, as ``batch-000012.augdump``; its error ends with the command that runs it again. At most
+            100 files for each client. They hold the images.
 
     Raises:
         ValueError: for an argument that makes no sense, an address together with `processes`, or a key file
@@ -91,13 +105,16 @@ class Client:
         keys: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
         hedge: bool = True,
+        isolate: bool = False,
+        dump_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        _check_arguments(address, processes, maxtasksperchild, seed, seeding, timeout)
+        check_arguments(address, processes, maxtasksperchild, seed, seeding, timeout)
         if address is None and processes is None:
             address = os.environ.get(ADDRESS_VARIABLE) or None
         if address is not None and maxtasksperchild is not None:
             raise ValueError("maxtasksperchild is for a local farm; give it to `augfarm worker` on this one")
 
+        folder = None if dump_dir is None else check_folder(dump_dir)
         if address is None and keys is not None:
             raise ValueError("keys are for a farm at an address; a local farm's sockets are private")
         if address is not None and keys is None:
@@ -128,16 +145,24 @@ class Client:
             base_seed=self.seed, seeding=seeding, address=_name_of(self.address, farm), timeout=timeout
         )
         self._farm = farm
+        self._dump: Callable[[Outcome], None] = lambda outcome: None
         try:
-            self._service = Service(
+            self._service = service = Service(
                 self.address,
                 session,
                 {self._digest: self._spec},
-                base_seed=self.seed,
-                seeding=seeding,
+                answers=Answers(
+                    base_seed=self.seed,
+                    seeding=seeding,
+                    requests=self._request_numbers,
+                    isolate=isolate,
+                    keep_failures=folder is not None,
+                ),
                 keeper=farm,
                 keys=None if keys is None else PeerKeys.load(keys, "client"),
             )
+            if folder is not None:
+                self._dump = Dumper(folder, self._spec, lambda: service.environments)
             self._service.start()
             self._finalizer = weakref.finalize(self, self._service.stop)
         except BaseException:  # no more threads, or Ctrl-C: nobody else could stop the farm
@@ -309,11 +334,11 @@ class Client:
         if not isinstance(batches, Iterable):
             raise ValueError(f"expected an iterable of batches, got {type(batches).__name__}")
         if buffer is not None:
-            _check_whole("output_buffer_size", buffer, 1)
+            check_whole("output_buffer_size", buffer, 1)
         if on_error not in ON_ERROR:
             raise ValueError(f"expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
         if start is not None:
-            _check_whole("start", start, 0, MAX_START)
+            check_whole("start", start, 0, MAX_START)
             self._numbering = Numbering(int(start))
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
@@ -334,6 +359,7 @@ class Client:
             with_info=with_info,
             progress=bar,
             error_to_raise=self._error_to_raise,
+            dump=self._dump,
         )
 
     def _check_usable(self) -> None:
@@ -342,36 +368,5 @@ class Client:
             raise ClosedError("the client is closed: make another one")
 
 
-def _check_arguments(
-    address: str | None,
-    processes: int | None,
-    maxtasksperchild: int | None,
-    seed: int | None,
-    seeding: Seeding,
-    timeout: float | None,
-) -> None:
-    """Raise ValueError for arguments of Client that make no sense."""
-    if address is not None and processes is not None:
-        raise ValueError("give an address (a farm that runs) or processes (a local farm), not both")
-    if seeding not in SEEDINGS:
-        raise ValueError(f"expected seeding to be one of {', '.join(SEEDINGS)}, got {seeding!r}")
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-        raise ValueError(f"expected timeout to be None or a number of seconds above 0, got {timeout!r}")
-    if maxtasksperchild is not None:
-        _check_whole("maxtasksperchild", maxtasksperchild, 1)
-    if seed is not None:
-        _check_whole("seed", seed, 0, SEED_MAX)
-
-
 def _name_of(address: str, farm: LocalFarm | None) -> str:
     return address if farm is None else "the local farm (it is starting)"
-
-
-def _check_whole(name: str, value: Any, smallest: int, largest: int | None = None) -> None:
-    try:
-        good = not isinstance(value, bool) and int(value) == value and value >= smallest
-    except (TypeError, ValueError):
-        good = False
-    if not good or (largest is not None and value > largest):
-        upper = "" if largest is None else f" to {largest}"
-        raise ValueError(f"expected {name} to be a whole number from {smallest}{upper}, got {value!r}")

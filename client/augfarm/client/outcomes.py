@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from augfarm.protocol.batches import FIELDS
+from augfarm.protocol.codec import Buffer
 from augfarm.protocol.errors import AugfarmError, AugmentationFailed, BatchPoisoned, FarmRefused
 from augfarm.protocol.messages import Fail
 from augfarm.protocol.seeds import Seed
 
-__all__ = ["ON_ERROR", "BatchInfo", "FailedBatch", "OnError", "Outcome", "error_of", "with_builtin_type"]
+__all__ = [
+    "ON_ERROR",
+    "BatchInfo",
+    "FailedBatch",
+    "Failure",
+    "OnError",
+    "Outcome",
+    "PartialBatch",
+    "error_of",
+    "with_builtin_type",
+]
 
 OnError = Literal["raise", "skip", "return"]
 ON_ERROR: tuple[OnError, ...] = get_args(OnError)
@@ -20,6 +33,10 @@ ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 @dataclass(frozen=True)
 class BatchInfo:
     """How one batch came about.
+
+    Of a :class:`PartialBatch` worker and seed are None, since each of its parts had its own. Its attempts are
+    those of all that was tried, its seconds the sums over the parts that it is made of, which were under way
+    side by side.
 
     Attributes:
         index: the batch's number over the client's lifetime.
@@ -59,6 +76,49 @@ class FailedBatch:
 
 
 @dataclass(frozen=True)
+class PartialBatch:
+    """What is left of a batch that failed, with ``Client(..., isolate=True)``; whatever `on_error` is.
+
+    Its pixels are not those of an undisturbed run: an augmenter draws for a batch as a whole, and these
+    images were in smaller ones, with the same number and base seed.
+
+    Attributes:
+        batch: the kept images with their annotations, augmented, in the form in which the batch was given: an
+            array is an array where the images still agree in shape, and a list otherwise. On an imgaug batch
+            the ``*_unaug`` hold the kept images alone. What is the caller's own comes back whole, for all
+            images: ``data``, and a dict's other keys. Choose from it by `kept`.
+        kept: the positions of these images in the batch as it was given, ascending.
+        guilty: those of the images that cannot be augmented even alone, ascending. None, where the images
+            merely did not go together.
+        errors: for each guilty image why; its ``seed`` is what seeded the image in a batch of its own.
+    """
+
+    batch: Any = field(repr=False)
+    kept: tuple[int, ...]
+    guilty: tuple[int, ...]
+    errors: dict[int, AugfarmError]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """All that is known of a batch, or one image of it, that failed for good; for its dump.
+
+    Attributes:
+        error: what the caller is told; the dump's name is left on it.
+        answer: what the broker said.
+        seed: what seeded it.
+        body: the request as it was sent, in whole buffers.
+        image: the position of the one image that it is, or None for a batch.
+    """
+
+    error: AugfarmError
+    answer: Fail
+    seed: Seed
+    body: list[Buffer] = field(repr=False)
+    image: int | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A batch's end: `batch`, or `error` with the batch as it was given. Times are in seconds."""
 
@@ -72,6 +132,8 @@ class Outcome:
     seconds_wire: float = 0.0
     seconds_augmenting: float = 0.0
     answered_at: float = 0.0
+    #: What to dump of it, where somebody wants dumps.
+    failures: tuple[Failure, ...] = ()
 
     def info(self, now: float) -> BatchInfo:
         """What the caller is told, at the moment of handing over."""
@@ -87,22 +149,28 @@ class Outcome:
         )
 
 
-def error_of(fail: Fail, index: int, seed: Seed) -> AugfarmError:
-    """The error that says what the broker or the worker said of this batch."""
+def error_of(fail: Fail, index: int, seed: Seed, image: int | None = None) -> AugfarmError:
+    """The error that says what the broker or the worker said of this batch.
+
+    Args:
+        image: its position, where the batch was one image of that batch.
+    """
     if fail.kind == "pipeline":
         return FarmRefused(
             f"worker {fail.worker_id} refused the pipeline: {fail.exception_text}", code="pipeline"
         )
+    name = f"batch {index}" if image is None else f"image {image} of batch {index}"
     if fail.kind == "poisoned":
         text = (
-            f"batch {index} was given up: {fail.attempts} worker processes died while augmenting it; "
+            f"{name} was given up: {fail.attempts} worker processes died while augmenting it; "
             "the log of the workers says how each ended"
         )
         return BatchPoisoned(text, index=index, attempts=fail.attempts)
+    said = fail.exception_text if image is None else _FIRST.sub(rf"\1[{image}]", fail.exception_text)
     what = {
-        "raised": f"augmenting batch {index} raised {fail.exception_type}: {fail.exception_text}",
-        "batch": f"worker {fail.worker_id} could not read batch {index}: {fail.exception_text}",
-        "too-large": f"the result of batch {index} is too large: {fail.exception_text}",
+        "raised": f"augmenting {name} raised {fail.exception_type}: {fail.exception_text}",
+        "batch": f"worker {fail.worker_id} could not read {name}: {said}",
+        "too-large": f"the result of {name} is too large: {fail.exception_text}",
     }[fail.kind]
     return AugmentationFailed(
         f"{what} (worker {fail.worker_id}, {seed})",
@@ -143,3 +211,5 @@ def with_builtin_type(error: AugfarmError) -> AugfarmError:
 
 #: A loop would take these for its end.
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
+#: How a worker names a field's only entry, which is another one of the batch that the user knows.
+_FIRST = re.compile(rf"\A({'|'.join(FIELDS)})\[0\]")

@@ -10,7 +10,7 @@ from typing import Literal
 
 from .events import GiveUp, Notice
 
-__all__ = ["FIRST_NOTICE_S", "NEXT_NOTICE_S", "Patience"]
+__all__ = ["FIRST_NOTICE_S", "NEXT_NOTICE_S", "Patience", "differences"]
 
 #: Seconds until the user hears that nothing can be done yet, and between two such notices.
 FIRST_NOTICE_S = 3.0
@@ -95,3 +95,13 @@ class Patience:
                 return f"the broker at {self._address} has no workers yet; still waiting"
             case _:
                 return f"{self._requests} batches wait for results from {self._address}"
+
+
+def differences(environments: tuple[dict[str, str], ...]) -> str:
+    """What decides about pixels and is not the same everywhere, for example "numpy 1.26.4 and 2.2.0"."""
+    texts = []
+    for name in ("imgaug", "numpy", "opencv"):
+        values = sorted({e[name] for e in environments if name in e})
+        if len(values) > 1:
+            texts.append(f"{name} {' and '.join(values)}")
+    return ", ".join(texts)

@@ -11,10 +11,11 @@ from augfarm.protocol import batches as batch_forms
 from augfarm.protocol import limits
 from augfarm.protocol.errors import InvalidBatch
 
+from .answers import Pending
 from .calls import Call, Numbering
 from .events import BatchTaken
 from .outcomes import Outcome
-from .service import Pending, Service
+from .service import Service
 
 __all__ = ["Poster"]
 
@@ -54,7 +55,7 @@ class Poster:
         request = next(self._requests)
         self._service.post(
             BatchTaken(request, self._call.number, index, self._digest, sum(map(len, body))),
-            Pending(self._call, position, index, batch, packed.keep, list(body), taken_at),
+            Pending(self._call, position, index, batch, packed.keep, list(body), taken_at, self._digest),
         )
 
 

@@ -14,25 +14,22 @@ import threading
 import time
 import traceback
 from collections import deque
-from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, Protocol
+from typing import Protocol
 
 from augfarm.protocol import limits
-from augfarm.protocol.batches import Keep
-from augfarm.protocol.codec import Buffer, cut, decode_body
+from augfarm.protocol.codec import Buffer, cut
 from augfarm.protocol.errors import (
     AugfarmError,
-    AugmentationFailed,
     ClosedError,
     FarmRefused,
     FarmUnavailable,
 )
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, GarbageArrived, Link, LinkEvent
-from augfarm.protocol.messages import TO_CLIENT, Deliver, Fail, Farm, Goodbye, Hello, Pipeline, Welcome
-from augfarm.protocol.seeds import Seed, Seeding
+from augfarm.protocol.messages import TO_CLIENT, Farm, Goodbye, Hello, Pipeline, Welcome
 
+from .answers import Answers, Pending
 from .calls import Call
 from .events import (
     Action,
@@ -54,10 +51,9 @@ from .events import (
     SetAdvice,
 )
 from .forks import Maker
-from .outcomes import Outcome, error_of
 from .session import Session
 
-__all__ = ["FIRST_ADVICE", "Keeper", "Pending", "Service", "software"]
+__all__ = ["FIRST_ADVICE", "Keeper", "Service", "software"]
 
 #: Where notices go: standard error, unless the trainer has set up logging.
 _logger = logging.getLogger("augfarm.client")
@@ -83,22 +79,6 @@ class Keeper(Protocol):
         """End all processes and leave nothing behind."""
 
 
-@dataclass
-class Pending:
-    """A batch on its way: its frames for sending (again), and what makes the answer the caller's own."""
-
-    call: Call
-    position: int
-    index: int
-    #: As it was given, for FailedBatch.
-    batch: Any
-    keep: Keep
-    #: Whole buffers; they are cut to the connection's frame size when they are sent.
-    body: list[Buffer]
-    taken_at: float
-    sent_at: float = field(default=0.0)
-
-
 def software() -> str:
     """What this side calls itself when it says HELLO."""
     return f"augfarm {metadata.version('augfarm')}"
@@ -111,7 +91,7 @@ class Service:
         address: the broker's.
         session: decides; only this thread uses it once :meth:`start` was called.
         pipelines: specs by digest.
-        base_seed, seeding: for telling callers what seeded a batch.
+        answers: makes outcomes of them; only this thread uses it.
         keeper: of a local farm; stopped with this service.
         keys: what the client proves itself with.
     """
@@ -122,16 +102,14 @@ class Service:
         session: Session,
         pipelines: dict[bytes, bytes],
         *,
-        base_seed: int,
-        seeding: Seeding,
+        answers: Answers,
         keeper: Keeper | None = None,
         keys: PeerKeys | None = None,
     ) -> None:
         self._maker = Maker()
         self._session = session
         self._pipelines = pipelines
-        self._base_seed = base_seed
-        self._seeding = seeding
+        self._answers = answers
         self._keeper = keeper
         self._greeting = Hello(limits.PROTOCOL_VERSION, secrets.token_bytes(limits.TOKEN_BYTES), software())
         self._address = address
@@ -151,6 +129,8 @@ class Service:
         self._refusal: AugfarmError | None = None
         #: The broker's advice for calls that set no output_buffer_size.
         self.advice = FIRST_ADVICE
+        #: What the farm's workers were when there last were some.
+        self.environments: tuple[dict[str, str], ...] = ()
         self._thread = threading.Thread(target=self._run, name="augfarm-link", daemon=True)
 
     # --- from any thread -----------------------------------------------------------------------------------
@@ -244,8 +224,10 @@ class Service:
             case CommandArrived(command, body):
                 if isinstance(command, Welcome):
                     self._frame_bytes = command.frame_bytes
-                if isinstance(command, Farm) and command.workers and self._keeper is not None:
-                    self._keeper.saw_workers()
+                elif isinstance(command, Farm) and command.workers:
+                    self.environments = command.environments or self.environments
+                    if self._keeper is not None:
+                        self._keeper.saw_workers()
                 now = time.monotonic()
                 for action in self._session.handle(Heard(command), now):
                     if isinstance(action, HandOver):
@@ -309,46 +291,13 @@ class Service:
 
     def _hand_over(self, action: HandOver, body: list[Buffer], now: float) -> None:
         pending = self._pending.pop(action.request)
-        pending.call.add(pending.position, self._outcome(pending, action.answer, body, now))
+        outcome, parts = self._answers.take(pending, action.answer, body, now)
+        if outcome is not None:
+            pending.call.add(pending.position, outcome)
+        for taken, part in parts:
+            self.post(taken, part)
         for call in self._calls.values():
             call.resume()
-
-    def _outcome(self, pending: Pending, answer: Deliver | Fail, body: list[Buffer], now: float) -> Outcome:
-        worker_in_seed = answer.worker_id if self._seeding == "worker" else 0
-        seed = Seed(self._seeding, self._base_seed, pending.index, worker_in_seed)
-        if isinstance(answer, Fail):
-            error = error_of(answer, pending.index, seed)
-            return Outcome(
-                pending.index,
-                pending.batch,
-                error,
-                answer.worker_id,
-                seed,
-                answer.attempts,
-                answered_at=now,
-            )
-        try:
-            batch = pending.keep.restore(decode_body(body))
-        except Exception as error:
-            # A ProtocolError is the worker's fault; anything else that of the batch's own class, when copied.
-            text = (
-                f"the result of batch {pending.index} cannot be used (worker {answer.worker_id}): {error!r}"
-            )
-            failure = AugmentationFailed(text, index=pending.index, worker_id=answer.worker_id, seed=seed)
-            return Outcome(pending.index, pending.batch, failure, answer.worker_id, seed, answered_at=now)
-        away = now - pending.sent_at
-        return Outcome(
-            pending.index,
-            batch,
-            None,
-            answer.worker_id,
-            seed,
-            answer.attempts,
-            seconds_queued=(pending.sent_at - pending.taken_at) + answer.seconds_queued,
-            seconds_wire=max(0.0, away - answer.seconds_queued - answer.seconds_augmenting),
-            seconds_augmenting=answer.seconds_augmenting,
-            answered_at=now,
-        )
 
     def _look_after_farm(self) -> None:
         if self._keeper is None or self._refusal is not None:

@@ -69,7 +69,7 @@ from .events import (
     SetAdvice,
 )
 from .lateness import Lateness
-from .patience import Patience
+from .patience import Patience, differences
 
 __all__ = ["Session"]
 
@@ -367,11 +367,11 @@ class Session:
             self._patience.found(now)
             actions.append(Resume())
         self._farm = farm
-        differences = _differences(farm.environments)
-        if differences and self._seeding == "batch" and not self._warned_of_differences:
+        differing = differences(farm.environments)
+        if differing and self._seeding == "batch" and not self._warned_of_differences:
             self._warned_of_differences = True
             actions.append(
-                Notice(f"the farm's workers differ, so one batch may come out differently: {differences}")
+                Notice(f"the farm's workers differ, so one batch may come out differently: {differing}")
             )
         return actions
 
@@ -393,13 +393,3 @@ class Session:
         if self._farm is not None and not self._farm.workers:
             return "workers"
         return ""
-
-
-def _differences(environments: tuple[dict[str, str], ...]) -> str:
-    """What decides about pixels and is not the same everywhere, for example "numpy 1.26.4 and 2.2.0"."""
-    texts = []
-    for name in ("imgaug", "numpy", "opencv"):
-        values = sorted({e[name] for e in environments if name in e})
-        if len(values) > 1:
-            texts.append(f"{name} {' and '.join(values)}")
-    return ", ".join(texts)

@@ -8,17 +8,19 @@ leads from one batch to another. And imgaug's global generator is left as it was
 from __future__ import annotations
 
 import copy
+import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..compat import import_imgaug
+from ..compat import imgaug_distribution, import_imgaug
 from . import batches, pipelines
 from .codec import Tree
 from .errors import InvalidPipeline
 from .seeds import Seed
 
-__all__ = ["Recipe", "import_imgaug"]
+__all__ = ["Recipe", "import_imgaug", "versions"]
 
 #: What augmenters that are deterministic by hand, without to_deterministic(), take their generator from: it
 #: must be the same in every process. All others are seeded anew for each batch.
@@ -63,6 +65,10 @@ class Recipe:
             result = augmenter.augment_batch_(batch)
         return batches.pack_result(result)
 
+    def __str__(self) -> str:
+        """The pipeline for people: a line for each augmenter, its children below it."""
+        return "\n".join(_outline(self._augmenter, ""))
+
     def _copy(self) -> Any:
         """A copy of the pipeline that shares nothing with it but imgaug's global generator."""
         from imgaug.random import get_global_rng
@@ -70,6 +76,30 @@ class Recipe:
         rng = get_global_rng()
         shared = {id(each): each for each in (rng, rng.generator)}
         return copy.deepcopy(self._augmenter, shared)
+
+
+def versions() -> dict[str, str]:
+    """The versions here that shape an augmenter's output."""
+    import cv2
+    import numpy
+
+    return {
+        "python": platform.python_version(),
+        "imgaug": " ".join(imgaug_distribution()),
+        "numpy": numpy.__version__,
+        "opencv": cv2.__version__,
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+
+
+def _outline(augmenter: Any, indent: str) -> list[str]:
+    name = type(augmenter).__name__
+    children = [child for children in augmenter.get_children_lists() for child in children]
+    if children:
+        shown = name if augmenter.name in (None, f"Unnamed{name}") else f"{name} {augmenter.name!r}"
+    else:  # as imgaug shows it, without what nearly all have
+        shown = str(augmenter).replace(f"name=Unnamed{name}, ", "").replace(", deterministic=False", "")
+    return [indent + shown, *(line for child in children for line in _outline(child, indent + "  "))]
 
 
 @contextmanager

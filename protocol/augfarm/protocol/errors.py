@@ -126,12 +126,22 @@ class BatchFailed(AugfarmError):
     Attributes:
         index: the batch's number.
         attempts: how many processes died while the batch was at work in them.
+        dump: the file to which the batch was written (``dump_dir``), or an empty text.
+        replay_command: what to type to run that file again, or an empty text.
     """
 
     def __init__(self, message: str, *, index: int, attempts: int = 0) -> None:
         self.index = index
         self.attempts = attempts
+        self.dump = ""
+        self.replay_command = ""
         super().__init__(message)
+
+    def __str__(self) -> str:
+        return self._with_command(str(self.args[0]))
+
+    def _with_command(self, text: str) -> str:
+        return f"{text}\n\nTo run it again here: {self.replay_command}" if self.replay_command else text
 
 
 class AugmentationFailed(BatchFailed):
@@ -168,7 +178,9 @@ class AugmentationFailed(BatchFailed):
     def __str__(self) -> str:
         # Not super()'s: client.outcomes.with_builtin_type puts other exceptions behind this one.
         text = str(self.args[0])
-        return f"{text}\n\nOn the worker:\n{self.remote_traceback}" if self.remote_traceback else text
+        if self.remote_traceback:
+            text = f"{text}\n\nOn the worker:\n{self.remote_traceback.rstrip()}"
+        return self._with_command(text)
 
 
 class BatchPoisoned(BatchFailed):

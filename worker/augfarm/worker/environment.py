@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import os
-import platform
 import socket
-import sys
 
 __all__ = ["check_threads", "describe", "limit_threads"]
 
@@ -65,18 +63,6 @@ def check_threads() -> list[str]:
 
 def describe() -> dict[str, str]:
     """What this worker says of itself when it joins: its versions, its host and its process id."""
-    import cv2
-    import numpy
+    from augfarm.protocol.augment import versions
 
-    from augfarm.compat import imgaug_distribution
-
-    distribution, version = imgaug_distribution()
-    return {
-        "python": platform.python_version(),
-        "imgaug": f"{distribution} {version}",
-        "numpy": numpy.__version__,
-        "opencv": cv2.__version__,
-        "platform": f"{sys.platform} {platform.machine()}",
-        "host": socket.gethostname(),
-        "pid": str(os.getpid()),
-    }
+    return {**versions(), "host": socket.gethostname(), "pid": str(os.getpid())}
