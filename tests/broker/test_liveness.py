@@ -29,13 +29,18 @@ def liveness(probe):
     liveness.close()
 
 
+def lost(liveness, now):
+    """What is told when the socket was read, with nothing left in it, before and after."""
+    return liveness.lost(now, all_read=True) + liveness.lost(now, all_read=True)
+
+
 def test_a_connection_whose_descriptor_ended_and_that_cannot_be_reached_is_lost_once(liveness, probe):
     liveness.seen(b"a", 1000, 0.0)
     probe.unreachable.add(b"a")
-    assert liveness.lost(0.0, all_read=True) == []
+    assert lost(liveness, 0.0) == []
     liveness.descriptor_ended(1000, 1.0)
-    assert liveness.lost(1.0, all_read=True) == [(b"a", False)]
-    assert liveness.lost(1.0, all_read=True) == []
+    assert lost(liveness, 1.0) == [(b"a", False)]
+    assert lost(liveness, 1.0) == []
     assert not liveness.knows(b"a")
     assert liveness.deadline() is None
 
@@ -43,9 +48,9 @@ def test_a_connection_whose_descriptor_ended_and_that_cannot_be_reached_is_lost_
 def test_the_news_may_come_before_the_routing_table_knows(liveness, probe):
     liveness.seen(b"a", 1000, 0.0)
     liveness.descriptor_ended(1000, 1.0)
-    assert liveness.lost(1.0, all_read=True) == []
+    assert lost(liveness, 1.0) == []
     probe.unreachable.add(b"a")
-    assert liveness.lost(liveness.deadline(), all_read=True) == [(b"a", False)]
+    assert lost(liveness, liveness.deadline()) == [(b"a", False)]
 
 
 def test_another_connection_with_the_same_number_goes_free(liveness, probe):
@@ -53,11 +58,11 @@ def test_another_connection_with_the_same_number_goes_free(liveness, probe):
     liveness.seen(b"new", 1000, 0.5)
     probe.unreachable.add(b"old")
     liveness.descriptor_ended(1000, 1.0)
-    assert liveness.lost(1.0, all_read=True) == [(b"old", False)]
+    assert lost(liveness, 1.0) == [(b"old", False)]
     now = 1.0
     while (deadline := liveness.deadline()) is not None:
         now = deadline
-        assert liveness.lost(now, all_read=True) == []
+        assert lost(liveness, now) == []
     assert now <= 1.0 + 2 * SUSPICION_S + 0.1
     assert len(probe.probed) < 20
     assert liveness.knows(b"new")
@@ -66,17 +71,29 @@ def test_another_connection_with_the_same_number_goes_free(liveness, probe):
 def test_its_last_messages_are_read_before_its_end_is_told(liveness):
     liveness.seen(b"a", 1000, 0.0)
     liveness.unreachable(b"a", 1.0)
+    assert liveness.lost(1.0, all_read=True) == [], "they may have come after this reading"
+    assert liveness.deadline() <= 1.0, "the next one is at once"
     assert liveness.lost(1.0, all_read=False) == []
     assert liveness.lost(1.0, all_read=True) == [(b"a", False)]
     liveness.unreachable(b"b", 2.0)
+    assert liveness.lost(2.1, all_read=False) == []
     assert liveness.lost(2.1 + SUSPICION_S, all_read=False) == [(b"b", False)], "but not for ever"
+
+
+def test_a_connection_that_is_found_gone_here_and_by_sending_is_told_all_the_same(liveness, probe):
+    liveness.seen(b"a", 1000, 0.0)
+    liveness.descriptor_ended(1000, 1.0)
+    probe.unreachable.add(b"a")
+    assert liveness.lost(1.0, all_read=True) == []
+    liveness.unreachable(b"a", 1.0)
+    assert liveness.lost(1.0, all_read=True) == [(b"a", False)]
 
 
 def test_a_connection_may_have_ended_before_its_first_message_was_read(liveness, probe):
     liveness.descriptor_ended(1000, 1.0)
     liveness.seen(b"a", 1000, 1.1)
     probe.unreachable.add(b"a")
-    assert liveness.lost(1.1, all_read=True) == [(b"a", False)]
+    assert lost(liveness, 1.1) == [(b"a", False)]
     liveness.seen(b"b", 1000, 1.2 + SUSPICION_S)
     assert liveness.deadline() is None, "an end of long ago concerns nobody"
 
@@ -99,7 +116,7 @@ def test_who_closed_the_connection(liveness, family, closed):
         peer.close()
     ours.close()  # as libzmq does when it has seen the end
     liveness.unreachable(b"w", 1.0)
-    assert liveness.lost(1.0, all_read=True) == [(b"w", closed)]
+    assert lost(liveness, 1.0) == [(b"w", closed)]
     peer.close()
 
 
@@ -109,7 +126,7 @@ def test_what_is_lost_is_no_longer_watched(liveness):
     liveness.watch(b"w")
     os.close(writer)
     liveness.unreachable(b"w", 1.0)
-    liveness.lost(1.0, all_read=True)
+    lost(liveness, 1.0)
     assert os.read(reader, 1) == b"", "no duplicate is left open"
     os.close(reader)
 
@@ -123,10 +140,10 @@ def test_a_peer_that_does_not_leave_after_its_last_word_is_cut(liveness, watched
         liveness.watch(b"c")
     liveness.retire(b"c", 1.0)
     assert liveness.deadline() == 1.0 + RETIRED_S
-    liveness.lost(RETIRED_S, all_read=True)
+    lost(liveness, RETIRED_S)
     with pytest.raises(BlockingIOError):
         peer.recv(1)
-    assert liveness.lost(1.0 + RETIRED_S, all_read=True) == [(b"c", False)]
+    assert lost(liveness, 1.0 + RETIRED_S) == [(b"c", False)]
     assert peer.recv(1) == b"", "libzmq would see the same, and close it"
     assert not liveness.knows(b"c")
     assert liveness.deadline() is None
@@ -140,7 +157,7 @@ def test_a_connection_whose_number_is_anothers_is_not_cut(liveness):
     liveness.seen(b"old", ours.fileno(), 0.0)
     liveness.seen(b"new", ours.fileno(), 0.5)
     liveness.retire(b"old", 1.0)
-    liveness.lost(1.0 + RETIRED_S, all_read=True)
+    lost(liveness, 1.0 + RETIRED_S)
     with pytest.raises(BlockingIOError):
         peer.recv(1)
     ours.close()
@@ -152,7 +169,7 @@ def test_without_a_descriptor_nobody_is_blamed(liveness):
     liveness.seen(b"bad", 10**6, 0.0)
     liveness.watch(b"bad")
     liveness.unreachable(b"bad", 1.0)
-    assert liveness.lost(1.0, all_read=True) == [(b"bad", False)]
+    assert lost(liveness, 1.0) == [(b"bad", False)]
 
 
 @pytest.fixture
@@ -169,9 +186,9 @@ def worker(liveness):
 def look_until(liveness, end, do=lambda: None):
     """Look whenever it is time to, and `do` something each time; returns what was lost, and when."""
     while (deadline := liveness.deadline()) is not None and deadline <= end:
-        lost = liveness.lost(deadline, all_read=True)
-        if lost:
-            return lost, deadline
+        told = lost(liveness, deadline)
+        if told:
+            return told, deadline
         do()
     return [], deadline
 
@@ -180,8 +197,8 @@ def test_who_does_not_read_what_is_sent_is_cut_and_not_blamed(liveness, worker):
     ours, theirs = worker
     ours.send(b"x" * 1000)
     liveness.sent(b"w", 0.0)
-    lost, when = look_until(liveness, 100.0)
-    assert lost == [(b"w", False)]
+    told, when = look_until(liveness, 100.0)
+    assert told == [(b"w", False)]
     assert FROZEN_S < when < FIRST_LOOK_S + FROZEN_S + 0.5
     assert theirs.recv(2000) == b"x" * 1000
     assert theirs.recv(1) == b"", "when it is thawed it sees the end"
@@ -220,5 +237,5 @@ def test_a_lost_connection_is_not_looked_at(liveness, worker):
     ours.send(b"x")
     liveness.sent(b"w", 0.0)
     liveness.unreachable(b"w", 0.1)
-    assert liveness.lost(0.1, all_read=True) == [(b"w", False)]
+    assert lost(liveness, 0.1) == [(b"w", False)]
     assert liveness.deadline() is None

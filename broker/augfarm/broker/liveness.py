@@ -51,6 +51,8 @@ class _Suspect:
     probe_at: float
     pause: float = FIRST_PROBE_S
     is_gone: bool = False
+    #: Whether the socket was read since it was found gone: what it sent last may have come just before.
+    is_read: bool = False
 
 
 @dataclass(slots=True)
@@ -135,7 +137,8 @@ class Liveness:
 
     def unreachable(self, connection: bytes, now: float) -> None:
         """A message to this connection could not be sent."""
-        self._suspects[connection] = _Suspect(now, now, is_gone=True)
+        suspect = self._suspects.setdefault(connection, _Suspect(now, now))
+        suspect.is_gone, suspect.probe_at = True, min(now, suspect.probe_at)
 
     def deadline(self) -> float | None:
         """When :meth:`lost` should be called although nothing came in, or None."""
@@ -149,18 +152,22 @@ class Liveness:
     def lost(self, now: float, *, all_read: bool) -> list[tuple[bytes, bool]]:
         """The connections that are gone, each once, and whether their peers closed them.
 
+        Call it after each reading of the socket. A connection's last messages are read before its end is
+        told, unless that takes longer than a second: one that is found gone here is told the next time.
+
         Args:
-            all_read: whether the socket has nothing more to read. A connection's last messages are read
-                before its end is told, unless that takes longer than a second.
+            all_read: whether the socket had nothing more to read.
         """
+        gone = []
+        for connection, suspect in list(self._suspects.items()):
+            if suspect.is_read and (all_read or now > suspect.since + SUSPICION_S):
+                gone.append((connection, self._forget(connection)))
         self._cut_retired(now)
         self._look_at_flows(now)
-        gone = []
         for connection, suspect in list(self._suspects.items()):
             if not suspect.is_gone and now >= suspect.probe_at:
                 self._put_to_the_proof(connection, suspect, now)
-            if suspect.is_gone and (all_read or now > suspect.since + SUSPICION_S):
-                gone.append((connection, self._forget(connection)))
+            suspect.is_read = suspect.is_gone
         return gone
 
     def close(self) -> None:
