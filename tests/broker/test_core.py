@@ -1,10 +1,12 @@
 """Connections and sessions: the core's door. Random peers are in test_core_machine.py."""
 
+import gc
 import re
+from types import CodeType, FunctionType, ModuleType
 
 import pytest
 
-from augfarm.broker import manners
+from augfarm.broker import manners, workers
 from augfarm.broker.events import (
     ConnectionLost,
     GarbageReceived,
@@ -206,3 +208,57 @@ def test_text_of_peers_forges_no_lines(rig):
     assert len(rig.logs) == 4
     assert all(line.isprintable() and len(line) <= manners.LOG_LINE_LENGTH for line in rig.logs)
     assert r"(x\n12:00:00 augfarm broker: all is well\r\x1b[2J\u202e\u2028)" in rig.logs[0]
+
+
+def things_in(core):
+    """How many objects a core keeps: all that can be reached from it but code and types."""
+    seen, todo = {}, [core.__dict__]
+    while todo:
+        thing = todo.pop()
+        if id(thing) not in seen and not isinstance(thing, (type, ModuleType, FunctionType, CodeType)):
+            seen[id(thing)] = thing
+            todo += gc.get_referents(thing)
+    return len(seen)
+
+
+def live_and_go(rig):
+    """Peers of every kind come, and go in every way, with their batches in every place."""
+    token = rig.now.hex().encode()[-16:].rjust(16)
+    client, other = rig.client(token), rig.client(token[::-1])
+    first, second = rig.worker(token), rig.worker(token[::-1], credit=1)
+    for request in range(8):
+        client.submit(request, call=request % 2)
+        other.submit(request)
+    first.answer(first.tickets[0])
+    first.fail(first.tickets[1])
+    client.receive(0)
+    client.say(m.Cancel(1))
+    second.lose()
+    rig.client(token)  # again, on another connection
+    again = rig.worker(token)
+    again.lose(closed_by_peer=False)
+    third = rig.worker(b"-" + token[1:])
+    third.say(m.Goodbye())
+    for side in ("client", "worker"):
+        stranger = rig.stranger(side)
+        stranger.say(m.Goodbye())
+        rig.handle(GarbageReceived(side, stranger.connection, "?"))
+    asker = rig.stranger("client")
+    asker.say(m.Status())
+    rig.pass_time(1.0)
+    for peer in list(rig.peers.values()):
+        peer.lose()
+    rig.peers.clear()
+    rig.retired.clear()
+    rig.logs.clear()
+
+
+def test_peers_that_are_gone_leave_nothing(rig, monkeypatch):
+    monkeypatch.setattr(workers, "MAX_DEPARTED", 8)  # those that may come back are remembered
+    for _ in range(20):
+        live_and_go(rig)
+    before, held = things_in(rig.core), rig.core.status(rig.now)["memory"]["held"]
+    for _ in range(60):
+        live_and_go(rig)
+    assert held == rig.core.status(rig.now)["memory"]["held"] == 0
+    assert things_in(rig.core) <= before
