@@ -6,6 +6,7 @@ from imgaug import augmenters as iaa
 
 from augfarm.client import Client, FarmRefused, FarmUnavailable
 from augfarm.client.report import ask
+from augfarm.protocol import limits
 from augfarm.protocol.keys import add_key, make_keys
 from farms import Farm, wait_until
 
@@ -53,6 +54,14 @@ def results(farm, **options):
 def test_the_right_keys_work(farm, keys):
     assert len(results(farm, keys=keys)) == 3
     assert len(results(farm, keys=keys / "client")) == 3
+
+
+def test_frames_of_full_length_pass_encrypted_both_ways(farm, keys):
+    images = np.random.default_rng(0).integers(0, 256, (4, 300, 400, 3), np.uint8)
+    assert images.nbytes > 5 * limits.MAX_TCP_FRAME_BYTES
+    with Client(iaa.Identity(), farm.clients, keys=keys, timeout=30) as client:
+        (result,) = client.map_batches([images])
+    assert np.array_equal(result, images)
 
 
 def test_an_unknown_key_is_refused_at_once_and_told_so(farm, tmp_path):

@@ -25,6 +25,27 @@ def test_the_kernel_gives_up_a_connection_as_soon_as_heartbeats_would(gives_up):
         assert patience_of(frame) == (GIVE_UP_MS if gives_up else 0)
 
 
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_the_longest_frame_passes_and_a_longer_one_ends_the_connection(encrypted):
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as broker, context.socket(zmq.DEALER) as peer:
+        for one in (broker, peer):
+            configure(one, frame_bytes=1000, encrypted=encrypted)
+        if encrypted:
+            broker.curve_server = True
+            peer.curve_serverkey, broker.curve_secretkey = zmq.curve_keypair()
+            peer.curve_publickey, peer.curve_secretkey = zmq.curve_keypair()
+        monitor = broker.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        port = broker.bind_to_random_port("tcp://127.0.0.1")
+        peer.connect(f"tcp://127.0.0.1:{port}")
+        peer.send(b"x" * 1000)
+        assert len(receive(broker)[1]) == 1000
+        peer.send(b"x" * 1001)
+        assert monitor.poll(30_000)
+        assert not broker.poll(0)
+        broker.disable_monitor()
+        monitor.close()
+
+
 def receive(receiver):
     assert receiver.poll(30_000)
     return receiver.recv_multipart(copy=False)

@@ -78,6 +78,7 @@ class Port:
         configure(
             self.socket,
             frame_bytes=frame_bytes,
+            encrypted=keys is not None,
             send_messages=UNSENT_MESSAGES,
             receive_messages=WAITING_MESSAGES,
             # A connection that the kernel has ended looks like one that its peer has closed, and a worker

@@ -202,7 +202,8 @@ class Link:
     def _connect(self, now: float) -> None:
         socket = self._context.socket(zmq.DEALER)
         ipc = self.address.startswith("ipc:")
-        configure(socket, frame_bytes=limits.MAX_IPC_FRAME_BYTES if ipc else limits.MAX_TCP_FRAME_BYTES)
+        frame_bytes = limits.MAX_IPC_FRAME_BYTES if ipc else limits.MAX_TCP_FRAME_BYTES
+        configure(socket, frame_bytes=frame_bytes, encrypted=self._keys is not None)
         socket.setsockopt(zmq.RECONNECT_IVL, -1)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
         socket.setsockopt(zmq.IPV6, 1)

@@ -19,11 +19,16 @@ LINGER_MS = 1000
 #: quarter of an hour.
 GIVE_UP_MS = limits.HEARTBEAT_INTERVAL_MS + limits.HEARTBEAT_TIMEOUT_MS
 
+#: What CURVE adds to each frame, in bytes: a command's name, a nonce, the MAC and the flags (RFC 26,
+#: MESSAGE). libzmq's limit counts them.
+CURVE_OVERHEAD_BYTES = 33
+
 
 def configure(
     socket: zmq.Socket[bytes],
     *,
     frame_bytes: int,
+    encrypted: bool = False,
     send_messages: int = 0,
     receive_messages: int = 0,
     kernel_gives_up: bool = True,
@@ -33,6 +38,7 @@ def configure(
     Args:
         socket: a DEALER or ROUTER.
         frame_bytes: the longest frame that is taken; a peer that sends a longer one is disconnected.
+        encrypted: whether it is going to speak CURVE.
         send_messages: messages that may wait to be sent to one peer. 0, no bound: credit bounds them.
         receive_messages: messages that may wait to be read from one peer; beyond it the peer's own queue
             fills. 0, no bound: right where credit bounds them too, as on workers and clients.
@@ -41,7 +47,7 @@ def configure(
     # A full queue would drop on a ROUTER and block on a DEALER: flow is governed by credit alone.
     socket.sndhwm = send_messages
     socket.rcvhwm = receive_messages
-    socket.maxmsgsize = frame_bytes
+    socket.maxmsgsize = frame_bytes + (CURVE_OVERHEAD_BYTES if encrypted else 0)
     socket.linger = LINGER_MS
     # In libzmq's own thread: they pass while Python holds the GIL and stop with the process.
     socket.heartbeat_ivl = limits.HEARTBEAT_INTERVAL_MS
