@@ -29,7 +29,7 @@ def augfarm(*arguments, cwd=None, **environment):
 def test_help_names_the_commands():
     done = augfarm("--help")
     assert done.returncode == 0
-    for command in ("demo", "broker", "worker", "spec", "status"):
+    for command in ("demo", "broker", "worker", "spec", "replay", "status"):
         assert command in done.stdout
 
 
