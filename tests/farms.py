@@ -53,12 +53,21 @@ def alive(pid: int) -> bool:
 class Farm:
     """A broker and pools of workers, started by hand."""
 
-    def __init__(self, directory: Path, *, max_attempts: int = 3, extra: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_attempts: int = 3,
+        extra: tuple[str, ...] = (),
+        imports: tuple[str, ...] = (),
+    ) -> None:
         self.directory = directory
         self.clients = f"tcp://127.0.0.1:{free_port()}"
         self.workers = f"tcp://127.0.0.1:{free_port()}"
         self.max_attempts = max_attempts
         self.extra = extra
+        #: Modules that all workers of this farm may import, from tests/ too.
+        self.imports = imports
         self.processes: list[subprocess.Popen[bytes]] = []
         self.broker: subprocess.Popen[bytes] | None = None
 
@@ -73,17 +82,30 @@ class Farm:
     def start_workers(self, count: int, *arguments: str) -> subprocess.Popen[bytes]:
         """A pool of `count` workers; returns when all have joined."""
         before = len(self.status()["workers"])
-        pool = self._start(
-            "augfarm.worker", ["--broker", self.workers, "--processes", str(count), *arguments]
-        )
+        pool = self.begin_workers(count, *arguments)
         wait_until(lambda: len(self.status()["workers"]) >= before + count, f"{count} workers join")
         return pool
+
+    def begin_workers(self, count: int, *arguments: str) -> subprocess.Popen[bytes]:
+        """A pool of `count` workers that will join when they can."""
+        imports = [word for module in self.imports for word in ("--allow-import", module)]
+        return self._start(
+            "augfarm.worker",
+            ["--broker", self.workers, "--processes", str(count), *imports, *arguments],
+        )
 
     def status(self) -> dict[str, Any]:
         return ask(self.clients, PATIENCE)
 
     def worker_pids(self) -> list[int]:
         return [int(worker["environment"]["pid"]) for worker in self.status()["workers"]]
+
+    def wait_until_idle(self) -> None:
+        """Wait until it has neither clients nor batches, and fail if it keeps any."""
+        wait_until(lambda: not self.status()["clients"], "the broker has no client")
+        wait_until(lambda: not any(w["leases"] for w in self.status()["workers"]), "no worker has a batch")
+        status = self.status()
+        assert status["memory"]["held"] == status["queued"] == 0
 
     def logs(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self.directory.glob("*.log")))
@@ -97,6 +119,7 @@ class Farm:
                 stderr=sink,
                 start_new_session=True,
                 cwd=self.directory,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
             )
         self.processes.append(process)
         return process
@@ -112,6 +135,12 @@ class Farm:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def _import_path() -> list[str]:
+    """Where children find modules: where this process is told to, and in tests/."""
+    told = os.environ.get("PYTHONPATH", "")
+    return [*filter(None, told.split(os.pathsep)), str(Path(__file__).parent)]
 
 
 @contextmanager

@@ -1,121 +1,126 @@
 """kill -9 of workers in mid-run: every batch once, in order, the same bytes."""
 
+import itertools
 import os
 import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from imgaug import augmenters as iaa
 
 from augfarm.client import BatchPoisoned, Client
-from farms import fingerprint, quokka_batches, ten_augmenters, tutorial, wait_until
+from chaos.augmenters import Noted
+from chaos.faults import PoissonKiller
+from chaos.jobs import Job, client_for, judge
+from chaos.recovery import Stopwatch
+from farms import running_farm, wait_until
 
+#: With its pixels a batch takes 5 to 20 ms.
+JOB = Job(seconds=(0.0035, 0.0185))
 COUNT = 40
+HELD = 7
+KILLS = 4
 
 
-def test_one_of_two_workers_killed(farm_of):
-    batches = quokka_batches(COUNT, images=2, size=48)
-    farm = farm_of(2, max_attempts=50)
-    with Client(tutorial(), farm.clients, seed=1, seeding="batch") as client:
-        undisturbed = [fingerprint(b) for b in client.map_batches(batches)]
-        got = []
-        killed = set()
-        for batch, info in client.imap_batches(batches, 8, start=0, with_info=True):
-            got.append(fingerprint(batch))
-            if info.index in (5, 15, 25):
-                victim = farm.worker_pids()[0]
-                os.kill(victim, signal.SIGKILL)
-                killed.add(victim)
-        assert got == undisturbed
-        assert len(killed) == 3
-        wait_until(lambda: len(farm.status()["workers"]) == 2, "the killed are replaced")
-        assert not killed & set(farm.worker_pids())
+@pytest.fixture(scope="module")
+def four_farms(tmp_path_factory):
+    """By the number of their workers."""
+
+    def open_farm(workers):
+        directory = tmp_path_factory.mktemp(f"farm-{workers}")
+        return running_farm(directory, workers, imports=(Noted.__module__,), max_attempts=50)
+
+    with ExitStack() as opened, ThreadPoolExecutor(4) as threads:
+        begun = {n: threads.submit(opened.enter_context, open_farm(n)) for n in (1, 2, 3, 4)}
+        yield {n: farm.result() for n, farm in begun.items()}
 
 
-def test_all_workers_killed_and_later_others_come(farm_of):
-    batches = quokka_batches(COUNT, images=1, size=48)
-    farm = farm_of(2)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 10))])
+def test_killed_at_random_moments(four_farms, seed):
+    """Farms of one, two, three and four workers at once, each with a killer of its own and two clients."""
+
+    def run(workers, farm):
+        with (
+            client_for(JOB, farm.clients) as by_batch,
+            client_for(JOB, farm.clients, seeding="worker") as by_worker,
+            PoissonKiller(farm, seed=10 * seed + workers) as killer,
+        ):
+            sources = [itertools.takewhile(lambda _: len(killer.killed) < KILLS, JOB.batches()) for _ in "12"]
+            calls = [
+                client.imap_batches(source, 8, with_info=True)
+                for client, source in zip((by_batch, by_worker), sources, strict=True)
+            ]
+            pairs = list(itertools.zip_longest(*calls))
+        for got in zip(*pairs, strict=True):
+            stream = [each for each in got if each is not None]
+            judge(JOB, stream, len(stream))
+        wait_until(lambda: len(farm.status()["workers"]) == workers, "the killed are replaced")
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(run, *each) for each in four_farms.items()]:
+            done.result()
+
+
+@pytest.mark.parametrize("where", ["local farm", "tcp"])
+def test_the_only_worker_killed_in_the_middle_of_a_batch(four_farms, journal, where):
+    address = four_farms[1].clients if where == "tcp" else None
+    options = {} if address else {"processes": 1}
+    with client_for(JOB, address, journal=journal, held=[HELD], **options) as client:
+        results = client.imap_batches(JOB.batches(COUNT), 8, with_info=True)
+        got = list(itertools.islice(results, HELD))
+        victim = wait_until(lambda: journal.began(HELD), "the batch is at work")[0].pid
+        journal.open_gate()
+        os.kill(victim, signal.SIGKILL)
+        since = Stopwatch(f"the only worker killed ({where})")
+        got.append(next(results))
+        since.stop()
+        assert got[-1][1].attempts == 1
+        got += results
+        judge(JOB, got, COUNT)
+
+
+def test_all_workers_killed_and_later_others_come(four_farms):
+    farm = four_farms[2]
     pool = farm.processes[-1]
-    with Client(ten_augmenters(), farm.clients, seed=1, seeding="batch") as client:
-        undisturbed = [fingerprint(b) for b in client.map_batches(batches)]
-        results = client.imap_batches(batches, 8, start=0)
-        got = [fingerprint(next(results)) for _ in range(5)]
+    with client_for(JOB, farm.clients) as client:
+        results = client.imap_batches(JOB.batches(COUNT), 8, with_info=True)
+        got = list(itertools.islice(results, 5))
         os.killpg(pool.pid, signal.SIGKILL)
         wait_until(lambda: not farm.status()["workers"], "the broker notices")
-        farm.start_workers(1)
-        got += [fingerprint(b) for b in results]
-        assert got == undisturbed
+        farm.start_workers(2)
+        got += results
+        judge(JOB, got, COUNT)
 
 
-def test_a_frozen_worker_is_given_up_and_its_late_answer_dropped(farm_of):
-    batches = quokka_batches(COUNT, images=1, size=48)
-    farm = farm_of(2)
-    with Client(tutorial(), farm.clients, seed=1, seeding="batch") as client:
-        undisturbed = [fingerprint(b) for b in client.map_batches(batches)]
-        results = client.imap_batches(batches, 8, start=0, with_info=True)
-        got = [next(results) for _ in range(3)]
-        frozen = farm.worker_pids()[0]
-        os.kill(frozen, signal.SIGSTOP)
-        got += list(results)
-        os.kill(frozen, signal.SIGCONT)
-        assert [fingerprint(b) for b, _ in got] == undisturbed
-        assert all(info.attempts == 0 for _, info in got), "a frozen worker is no attempt"
-        wait_until(lambda: len(farm.status()["workers"]) == 2, "the thawed worker joins again")
-        assert [fingerprint(b) for b in client.imap_batches(batches, 8, start=0)] == undisturbed
-
-
-def test_a_restarted_broker(farm_of):
-    batches = quokka_batches(COUNT, images=1, size=48)
-    farm = farm_of(2)
-    with Client(tutorial(), farm.clients, seed=1, seeding="batch") as client:
-        undisturbed = [fingerprint(b) for b in client.map_batches(batches)]
-        results = client.imap_batches(batches, 8, start=0)
-        got = [fingerprint(next(results)) for _ in range(5)]
-        farm.broker.kill()
-        farm.broker.wait()
-        farm.start_broker()
-        got += [fingerprint(b) for b in results]
-        assert got == undisturbed
-
-
-@pytest.mark.parametrize("code", [0, 1, 3])
-def test_a_batch_that_kills_its_workers_is_given_up_and_the_farm_goes_on(farm_of, tmp_path, code):
-    (tmp_path / "deadly.py").write_text(
+def test_a_batch_that_kills_its_workers_is_given_up_and_the_farm_goes_on(farm_of, tmp_path):
+    """Whatever the code that it ends them with: a worker's own codes are no word of the worker's."""
+    (tmp_path / "deadly_codes.py").write_text(
         "import os\nfrom imgaug import augmenters as iaa\n\n\n"
         "class Deadly(iaa.Identity):\n"
+        "    def __init__(self, code):\n"
+        "        super().__init__()\n"
+        "        self.code = code\n\n"
         "    def _augment_batch_(self, batch, random_state, parents, hooks):\n"
         "        if batch.images[0].max() == 255:\n"
-        f"            os._exit({code})\n"
+        "            os._exit(self.code)\n"
         "        return batch\n"
     )
-    farm = farm_of(0)
-    import sys
-
     sys.path.insert(0, str(tmp_path))
-    sys.modules.pop("deadly", None)
+    sys.modules.pop("deadly_codes", None)
     try:
-        import deadly
+        import deadly_codes
     finally:
         sys.path.remove(str(tmp_path))
-    farm.start_workers(2, "--allow-import", "deadly")
+    farm = farm_of(0)
+    farm.start_workers(2, "--allow-import", "deadly_codes")
     good, bad = np.zeros((1, 8, 8, 3), np.uint8), np.full((1, 8, 8, 3), 255, np.uint8)
-    with Client(deadly.Deadly(), farm.clients) as client:
-        results = client.map_batches([good, bad, good, good, good], on_error="return")
-        assert [type(r).__name__ for r in results] == ["ndarray", "FailedBatch", *["ndarray"] * 3]
-        error = results[1].error
-        assert isinstance(error, BatchPoisoned)
-        assert error.index == 1
-        assert error.attempts == 3
-
-
-def test_a_client_killed_leaves_nothing_in_the_broker(farm_of):
-    farm = farm_of(1)
-    pid = os.fork()
-    if pid == 0:
-        client = Client(iaa.Identity(), farm.clients)
-        results = client.imap_batches((np.zeros((1, 8, 8, 3), np.uint8) for _ in iter(int, 1)), 64)
-        next(results)
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(pid, 0)
-    wait_until(lambda: not farm.status()["clients"], "the broker forgets the client")
-    assert farm.status()["memory"]["held"] == 0
+    for code in (0, 1, 3):
+        with Client(deadly_codes.Deadly(code), farm.clients) as client:
+            results = client.map_batches([good, bad, good, good, good], on_error="return")
+            assert [type(r).__name__ for r in results] == ["ndarray", "FailedBatch", *["ndarray"] * 3]
+            error = results[1].error
+            assert isinstance(error, BatchPoisoned)
+            assert error.index == 1
+            assert error.attempts == 3

@@ -1,0 +1,58 @@
+"""Farms whose workers note what they do, and the times that runs took to go on after a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+import pytest
+
+from chaos.augmenters import Journal, Noted
+from chaos.recovery import table
+from farms import Farm, running_farm, wait_until
+
+WORKERS = 2
+
+
+@pytest.fixture
+def journal(tmp_path) -> Journal:
+    """What the augmenters of this test do; give it to `client_for`."""
+    return Journal(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def farm_of_this_file(tmp_path_factory) -> Iterator[Farm]:
+    with running_farm(tmp_path_factory.mktemp("farm"), WORKERS, imports=(Noted.__module__,)) as farm:
+        yield farm
+
+
+@pytest.fixture
+def farm(farm_of_this_file) -> Iterator[Farm]:
+    """A farm of two workers that all tests of a file share, so each must leave it as it was."""
+    farm = farm_of_this_file
+    yield farm
+    wait_until(lambda: len(farm.status()["workers"]) == WORKERS, "all workers are there")
+    farm.wait_until_idle()
+
+
+@pytest.fixture
+def chaos_farm(tmp_path) -> Iterator[Callable[..., Farm]]:
+    """A farm of a test's own, to do with as it likes: ``chaos_farm(2)``."""
+    with ExitStack() as opened:
+
+        def open_farm(workers: int, **options: Any) -> Farm:
+            farm: AbstractContextManager[Farm] = running_farm(
+                tmp_path, workers, imports=(Noted.__module__,), **options
+            )
+            return opened.enter_context(farm)
+
+        yield open_farm
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    lines = table()
+    if lines:
+        terminalreporter.section("seconds until work went on: in the middle, and at most")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -1,0 +1,89 @@
+"""What is done to processes, and what is seen of them."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from farms import Farm
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """The process is stopped inside, and goes on afterwards."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+class PoissonKiller(threading.Thread):
+    """kill -9 on a worker at random moments, among those that have finished a batch since they started.
+
+    Args:
+        every: seconds between two kills, on average.
+    """
+
+    def __init__(self, farm: Farm, seed: int, every: float = 0.3) -> None:
+        super().__init__(name="killer", daemon=True)
+        self._farm = farm
+        self._rng = random.Random(seed)
+        self._every = every
+        self._stopped = threading.Event()
+        self._fault: BaseException | None = None
+        self.killed: list[int] = []
+
+    def run(self) -> None:
+        try:
+            while not self._stopped.wait(self._rng.expovariate(1 / self._every)):
+                self._kill_one()
+        except BaseException as fault:
+            self._fault = fault
+
+    def _kill_one(self) -> None:
+        workers = [w for w in self._farm.status()["workers"] if w["done"] >= 1]
+        pids = {int(worker["environment"]["pid"]) for worker in workers}.difference(self.killed)
+        if pids:
+            victim = self._rng.choice(sorted(pids))
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+                self.killed.append(victim)
+
+    def __enter__(self) -> PoissonKiller:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self.join()
+        if self._fault is not None:
+            raise self._fault
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started and that it has not yet buried."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def sends(pid: int) -> bool:
+    """Whether a tcp connection of this process holds bytes that its peer has not taken."""
+    sockets = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    for family in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{family}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if f"socket:[{fields[9]}]" in sockets and int(fields[4].partition(":")[0], 16):
+                return True
+    return False
+
+
+def resident_bytes(pid: int) -> int:
+    """What the process has in memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
