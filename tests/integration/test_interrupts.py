@@ -1,23 +1,16 @@
 """Ctrl-C in a trainer: it ends within 2 s, whatever it waits for, and leaves nothing.
 
-Each trainer is a process of its own in a session of its own. The signal goes to its process group, as from a
-terminal; what belongs to it is found by a mark in its environment.
+Each trainer is a process of its own, and the signal goes to its process group, as from a terminal.
 """
 
-import os
 import signal
-import subprocess
-import sys
-import tempfile
-import time
-import uuid
-from pathlib import Path
 
 import pytest
 from imgaug import augmenters as iaa
 
 from augfarm.protocol import pipelines
-from farms import PATIENCE, alive, free_port, wait_until
+from farms import free_port, wait_until
+from trainers import Trainer
 
 #: What the trainer is promised, in seconds, from the signal to its end.
 PROMISE_S = 2.0
@@ -110,58 +103,6 @@ EXITS = """
 """
 
 
-class Trainer:
-    """A trainer, and all that it starts."""
-
-    def __init__(self, code, spec, address):
-        # Short, for the names of sockets in it.
-        self.temporary = Path(tempfile.mkdtemp(prefix="ctrl-c-", dir="/tmp"))
-        self.mark = uuid.uuid4().hex
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", TRAINER + code, spec, address],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"TMPDIR": str(self.temporary), "TRAINER_MARK": self.mark},
-            start_new_session=True,
-        )
-
-    def wait_until_ready(self):
-        assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
-
-    def interrupt(self):
-        os.killpg(self.process.pid, signal.SIGINT)
-
-    def end(self):
-        """Seconds until it has ended, and what it said."""
-        began = time.monotonic()
-        _, said = self.process.communicate(timeout=PATIENCE)
-        return time.monotonic() - began, said
-
-    def remains(self):
-        """Its processes, and files in its directory for temporary ones."""
-        return [*self.pids(), *self.temporary.rglob("*")]
-
-    def pids(self):
-        """All processes that it has started and that still run."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self.is_ours(pid)]
-
-    def is_ours(self, pid):
-        try:
-            return self.mark.encode() in Path(f"/proc/{pid}/environ").read_bytes() and alive(pid)
-        except OSError:
-            return False
-
-    def clean_up(self):
-        for pid in self.pids():
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        wait_until(lambda: not self.pids(), "all its processes are gone")
-        subprocess.run(["rm", "-rf", self.temporary], check=True)
-
-
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
     """A pipeline as a file: so the trainer needs no imgaug, and starts sooner."""
@@ -175,7 +116,7 @@ def trainer_of(spec):
     trainers = []
 
     def start(code, address=""):
-        trainers.append(Trainer(code, spec, address))
+        trainers.append(Trainer(TRAINER + code, spec, address))
         trainers[-1].wait_until_ready()
         return trainers[-1]
 
