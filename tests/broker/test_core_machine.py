@@ -82,6 +82,10 @@ class Farm(RuleBasedStateMachine):
         self.retired = set()
         self.requests = 0
         self.tickets = set()
+        self.client_comes(0)
+        self.read_all()
+        for token in (1, 2):
+            self.worker_comes(token, 2)
 
     # what the core says
 
@@ -137,14 +141,24 @@ class Farm(RuleBasedStateMachine):
         self.say(worker, m.Join(limits.PROTOCOL_VERSION, token, "", credit, {}))
 
     @precondition(lambda self: self.channels)
-    @rule(data=st.data(), closed=st.booleans())
+    @rule(data=st.data(), what=st.sampled_from(["lost", "lost", "goodbye", "forged", "garbage"]))
+    def something_fails(self, data, what):
+        """All faults are in one rule, so that most steps are work."""
+        match what:
+            case "lost":
+                self.connection_is_lost(data, data.draw(st.booleans()))
+            case "goodbye":
+                self.peer_says_goodbye(data)
+            case "forged":
+                self.peer_forges(data, data.draw(st.integers(0, 60)))
+            case "garbage":
+                self.garbage_arrives(data.draw(st.sampled_from(["client", "worker"])), data)
+
     def connection_is_lost(self, data, closed):
         channel = data.draw(st.sampled_from(list(self.channels.values())))
         self.close(channel)
         self.do(self.core.handle(ConnectionLost(channel.side, channel.connection, closed), self.now))
 
-    @precondition(lambda self: self.channels)
-    @rule(data=st.data())
     def peer_says_goodbye(self, data):
         channel = data.draw(st.sampled_from(list(self.channels.values())))
         self.say(channel, m.Goodbye())
@@ -193,6 +207,14 @@ class Farm(RuleBasedStateMachine):
     def peer_reads(self, data):
         channel = data.draw(st.sampled_from([c for c in self.channels.values() if c.inbox]))
         self.read_one(channel)
+
+    @rule()
+    def all_is_read(self):
+        self.read_all()
+
+    def read_all(self):
+        while busy := [c for c in self.channels.values() if c.inbox]:
+            self.read_one(busy[0])
 
     def read_one(self, channel):
         command, body = channel.inbox.popleft()
@@ -266,8 +288,6 @@ class Farm(RuleBasedStateMachine):
 
     # what nobody should send
 
-    @precondition(lambda self: self.channels)
-    @rule(data=st.data(), number=st.integers(0, 60))
     def peer_forges(self, data, number):
         channel = data.draw(st.sampled_from(list(self.channels.values())))
         channel.honest = False
@@ -302,7 +322,6 @@ class Farm(RuleBasedStateMachine):
         if ticket not in unread | {d.ticket for d in worker.held}:
             self.say(worker, m.Result(ticket, 1, 0.0), b"late")
 
-    @rule(side=st.sampled_from(["client", "worker"]), data=st.data())
     def garbage_arrives(self, side, data):
         connections = [c.connection for c in self.of(ClientModel)] if side == "client" else []
         connection = data.draw(st.sampled_from([b"stranger", *connections]))

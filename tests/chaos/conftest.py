@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaos.augmenters import Journal, Noted
-from chaos.recovery import table
+from chaos.recovery import save, table
 from farms import Farm, running_farm, wait_until
 
 WORKERS = 2
@@ -51,6 +51,7 @@ def chaos_farm(tmp_path) -> Iterator[Callable[..., Farm]]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
+    save()
     lines = table()
     if lines:
         terminalreporter.section("seconds until work went on: in the middle, and at most")

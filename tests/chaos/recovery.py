@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections import defaultdict
+from pathlib import Path
+
+#: The environment variable that names a file for all times; bench/reliability.py sets it.
+FILE_VARIABLE = "AUGFARM_RECOVERY"
 
 _seconds: dict[str, list[float]] = defaultdict(list)
 
@@ -25,3 +31,9 @@ def table() -> list[str]:
         f"{fault:60} {sorted(times)[len(times) // 2]:6.2f} {max(times):6.2f}  (of {len(times)})"
         for fault, times in sorted(_seconds.items())
     ]
+
+
+def save() -> None:
+    """Write all times to the file that the environment names, if it names one."""
+    if path := os.environ.get(FILE_VARIABLE):
+        Path(path).write_text(json.dumps({"seconds": _seconds}))
