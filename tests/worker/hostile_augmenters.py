@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import time
 from typing import Any
 
 import numpy as np
@@ -86,8 +87,8 @@ class Hostile(meta.Augmenter):  # type: ignore[misc]
     def _go_on_when_stopped(self, batch: Any) -> None:
         self._finish_when_stopped(batch)
         self._tell()
-        while True:
-            signal.pause()
+        while True:  # not pause(): a signal that comes just before it would not end it
+            time.sleep(0.01)
 
     def _huge(self, batch: Any) -> None:
         # Large by its strides only.

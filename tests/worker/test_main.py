@@ -16,7 +16,7 @@ def run(*arguments: str, before: str = "", **variables: str) -> subprocess.Compl
     code = f"{before}\nimport runpy; runpy.run_module('augfarm.worker', run_name='__main__', alter_sys=True)"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AUGFARM_")} | variables
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, timeout=100
     )
 
 

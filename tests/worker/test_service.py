@@ -50,7 +50,7 @@ def leave(broker: Any, peer: bytes, worker: subprocess.Popen[str]) -> str:
     worker.terminate()
     broker.expect(Goodbye, peer=peer)
     broker.send(peer, Goodbye())
-    said, _ = worker.communicate(timeout=40)
+    said, _ = worker.communicate(timeout=90)
     assert worker.returncode == 0
     return said
 
@@ -112,4 +112,4 @@ def test_it_says_that_it_waits_for_its_broker(broker: Any, worker: subprocess.Po
     assert f"waiting for the broker at {broker.address}" in worker.stdout.readline()
     worker.terminate()
     broker.expect(Goodbye, peer=join.peer)
-    assert worker.wait(40) == 0
+    assert worker.wait(90) == 0
