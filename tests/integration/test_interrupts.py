@@ -95,6 +95,9 @@ with Client(SPEC, processes=1) as client:
 """,
 }
 
+#: Much like others, and a second or two each.
+MORE = ("in the body of a loop", "in a loop without `with`", "while close() waits")
+
 WITHOUT = "client = Client(SPEC, processes=2)\nif True:"
 EXITS = """
     for batch in client.imap_batches(endless(), 8):
@@ -125,7 +128,9 @@ def trainer_of(spec):
         trainer.clean_up()
 
 
-@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize(
+    "where", [pytest.param(where, marks=pytest.mark.slow) if where in MORE else where for where in WHERE]
+)
 def test_an_interrupted_trainer_ends_and_leaves_nothing(trainer_of, farm_of, where):
     address = farm_of(0).clients if where.endswith("workers") else f"tcp://127.0.0.1:{free_port()}"
     for attempt in range(1, TRIES + 1):
