@@ -6,11 +6,12 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from farms import Farm
+from farms import PATIENCE, Farm
 
 
 @contextmanager
@@ -24,7 +25,34 @@ def frozen(pid: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-class PoissonKiller(threading.Thread):
+class Background(threading.Thread):
+    """A part of a test that runs beside it; :meth:`finish` waits for it and raises what it raised.
+
+    A daemon: where a test is given up, this must not keep it from ending.
+    """
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        super().__init__(daemon=True)
+        self._function, self._arguments = function, arguments
+        self._fault: BaseException | None = None
+        self.result: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.result = self._function(*self._arguments)
+        except BaseException as fault:
+            self._fault = fault
+
+    def finish(self, patience: float = PATIENCE) -> Any:
+        self.join(patience)
+        assert not self.is_alive(), f"not over within {patience:g} s"
+        if self._fault is not None:
+            raise self._fault
+        return self.result
+
+
+class PoissonKiller:
     """kill -9 on a worker at random moments, among those that have finished a batch since they started.
 
     Args:
@@ -32,39 +60,29 @@ class PoissonKiller(threading.Thread):
     """
 
     def __init__(self, farm: Farm, seed: int, every: float = 0.3) -> None:
-        super().__init__(name="killer", daemon=True)
         self._farm = farm
         self._rng = random.Random(seed)
         self._every = every
         self._stopped = threading.Event()
-        self._fault: BaseException | None = None
         self.killed: list[int] = []
 
-    def run(self) -> None:
-        try:
-            while not self._stopped.wait(self._rng.expovariate(1 / self._every)):
-                self._kill_one()
-        except BaseException as fault:
-            self._fault = fault
-
-    def _kill_one(self) -> None:
-        workers = [w for w in self._farm.status()["workers"] if w["done"] >= 1]
-        pids = {int(worker["environment"]["pid"]) for worker in workers}.difference(self.killed)
-        if pids:
-            victim = self._rng.choice(sorted(pids))
-            with suppress(ProcessLookupError):
-                os.kill(victim, signal.SIGKILL)
-                self.killed.append(victim)
+    def _kill_until_stopped(self) -> None:
+        while not self._stopped.wait(self._rng.expovariate(1 / self._every)):
+            workers = [w for w in self._farm.status()["workers"] if w["done"] >= 1]
+            pids = {int(worker["environment"]["pid"]) for worker in workers}.difference(self.killed)
+            if pids:
+                victim = self._rng.choice(sorted(pids))
+                with suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+                    self.killed.append(victim)
 
     def __enter__(self) -> PoissonKiller:
-        self.start()
+        self._thread = Background(self._kill_until_stopped)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        self.join()
-        if self._fault is not None:
-            raise self._fault
+        self._thread.finish()
 
 
 def children_of(pid: int) -> list[int]:

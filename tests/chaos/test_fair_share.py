@@ -2,11 +2,13 @@
 
 import threading
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 
-from chaos.faults import resident_bytes
+from chaos.faults import Background, resident_bytes
 from chaos.jobs import Job, client_for, judge
+from farms import PATIENCE
 
 MIB = 2**20
 MEMORY = 12 * MIB
@@ -19,54 +21,43 @@ STEP = 1000
 ALLOWANCE = 32 * MIB
 
 
-class Watch(threading.Thread):
+class Watch:
     """The most that a broker says it holds, and the most that it has in memory."""
 
     def __init__(self, farm):
-        super().__init__(daemon=True)
         self.farm, self.over = farm, threading.Event()
         self.at_first = resident_bytes(farm.broker.pid)
         self.held = self.resident = 0
 
-    def run(self):
+    def look(self):
         while not self.over.wait(0.05):
             self.held = max(self.held, self.farm.status()["memory"]["held"])
             self.resident = max(self.resident, resident_bytes(self.farm.broker.pid))
 
     def __enter__(self):
-        self.start()
+        self.looks = Background(self.look)
         return self
 
     def __exit__(self, *_):
         self.over.set()
-        self.join()
+        self.looks.finish()
 
 
 @pytest.mark.parametrize("clients", [pytest.param(2, marks=pytest.mark.slow), 5])
 def test_who_does_not_read_harms_nobody(chaos_farm, journal, clients):
     farm = chaos_farm(2, extra=("--memory", str(MEMORY)))
     buffers = [64 if number % 2 else 8 for number in range(clients)]
-    opened = [client_for(JOB, farm.clients, journal=journal, hedge=False) for _ in buffers]
-    calls = [
-        client.imap_batches(JOB.batches(COUNT, first=STEP * n), buffer, start=STEP * n, with_info=True)
-        for n, (client, buffer) in enumerate(zip(opened, buffers, strict=True))
-    ]
-    streams = [[] for _ in calls]
-
-    def read(number):
-        streams[number] += calls[number]
-
-    with Watch(farm) as watch:
+    with ExitStack() as opened, Watch(farm) as watch:
+        calls = []
+        for number, buffer in enumerate(buffers):
+            client = opened.enter_context(client_for(JOB, farm.clients, journal=journal, hedge=False))
+            batches = JOB.batches(COUNT, first=STEP * number)
+            calls.append(client.imap_batches(batches, buffer, start=STEP * number, with_info=True))
         next(calls[-1])  # and no more
-        readers = [threading.Thread(target=read, args=(n,), daemon=True) for n in range(clients - 1)]
-        for reader in readers:
-            reader.start()
-        for reader in readers:
-            reader.join()
-    for number, got in enumerate(streams[:-1]):
+        readers = [Background(list, call) for call in calls[:-1]]
+        streams = [reader.finish(2 * PATIENCE) for reader in readers]
+    for number, got in enumerate(streams):
         judge(JOB, got, COUNT, first=STEP * number)
-    for client in opened:
-        client.terminate()
     batch = JOB.batch(0).images_unaug.nbytes
     # Beside the budget a batch for each call, and what is at work in two workers that hold two each.
     assert watch.held <= MEMORY + (clients + 4) * 1.1 * batch

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from augfarm.client import ClosedError
-from chaos.faults import frozen
+from chaos.faults import Background, frozen
 from chaos.jobs import Job, client_for, judge
 from chaos.recovery import Stopwatch
 from chaos.trainer import Trainer
@@ -27,14 +27,10 @@ def neighbour(farm):
     over = threading.Event()
     with client_for(JOB, farm.clients) as client:
         source = itertools.takewhile(lambda _: not over.is_set(), JOB.batches())
-        got = []
-        thread = threading.Thread(
-            target=lambda: got.extend(client.imap_batches(source, 2, with_info=True)), daemon=True
-        )
-        thread.start()
+        run = Background(list, client.imap_batches(source, 2, with_info=True))
         yield
         over.set()
-        thread.join()
+        got = run.finish()
     judge(JOB, got, len(got))
     assert got
     assert [worker["id"] for worker in farm.status()["workers"]] == [0, 1]
@@ -86,22 +82,12 @@ def test_closed_in_mid_iteration(farm):
 
 def test_closed_while_another_thread_waits_for_a_batch(farm, journal):
     client = client_for(JOB, farm.clients, journal=journal, held=[0])
-    results = client.imap_batches(JOB.batches(), BUFFER)
-    raised = []
-
-    def wait():
-        try:
-            next(results)
-        except ClosedError as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
+    waits = Background(next, client.imap_batches(JOB.batches(), BUFFER))
     wait_until(lambda: journal.began(0), "the batch is at work")
     client.terminate()
-    thread.join()
+    with pytest.raises(ClosedError):
+        waits.finish()
     journal.open_gate()
-    assert raised
 
 
 def test_left_in_mid_iteration(farm):

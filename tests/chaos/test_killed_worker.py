@@ -4,7 +4,6 @@ import itertools
 import os
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -12,10 +11,10 @@ import pytest
 
 from augfarm.client import BatchPoisoned, Client
 from chaos.augmenters import Noted
-from chaos.faults import PoissonKiller
+from chaos.faults import Background, PoissonKiller
 from chaos.jobs import Job, client_for, judge
 from chaos.recovery import Stopwatch
-from farms import running_farm, wait_until
+from farms import PATIENCE, running_farm, wait_until
 
 #: With its pixels a batch takes 5 to 20 ms.
 JOB = Job(seconds=(0.0035, 0.0185))
@@ -32,9 +31,9 @@ def four_farms(tmp_path_factory):
         directory = tmp_path_factory.mktemp(f"farm-{workers}")
         return running_farm(directory, workers, imports=(Noted.__module__,), max_attempts=50)
 
-    with ExitStack() as opened, ThreadPoolExecutor(4) as threads:
-        begun = {n: threads.submit(opened.enter_context, open_farm(n)) for n in (1, 2, 3, 4)}
-        yield {n: farm.result() for n, farm in begun.items()}
+    with ExitStack() as opened:
+        begun = {n: Background(opened.enter_context, open_farm(n)) for n in (1, 2, 3, 4)}
+        yield {n: farm.finish(2 * PATIENCE) for n, farm in begun.items()}
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 10))])
@@ -58,9 +57,8 @@ def test_killed_at_random_moments(four_farms, seed):
             judge(JOB, stream, len(stream))
         wait_until(lambda: len(farm.status()["workers"]) == workers, "the killed are replaced")
 
-    with ThreadPoolExecutor(4) as threads:
-        for done in [threads.submit(run, *each) for each in four_farms.items()]:
-            done.result()
+    for each in [Background(run, *each) for each in four_farms.items()]:
+        each.finish(2 * PATIENCE)
 
 
 @pytest.mark.parametrize("where", ["local farm", "tcp"])

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from chaos.faults import Background
 from chaos.jobs import Job, client_for, judge
 from farms import wait_until
 
@@ -21,14 +22,10 @@ def run(chaos_farm, journal):
     # A second try of a late batch is another matter.
     with client_for(JOB, farm.clients, journal=journal, hedge=False) as client:
         source = itertools.takewhile(lambda _: not over.is_set(), JOB.batches())
-        got = []
-        thread = threading.Thread(
-            target=lambda: got.extend(client.imap_batches(source, 32, with_info=True)), daemon=True
-        )
-        thread.start()
+        run = Background(list, client.imap_batches(source, 32, with_info=True))
         yield farm
         over.set()
-        thread.join()
+        got = run.finish()
         judge(JOB, got, len(got))
     times = Counter(note.number for note in journal.began())
     assert times == Counter(range(len(got))), "each batch was begun once"
