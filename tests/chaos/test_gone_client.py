@@ -95,6 +95,7 @@ def test_left_in_mid_iteration(farm):
     with client_for(JOB, farm.clients) as client:
         for _ in client.imap_batches(JOB.batches(), BUFFER):
             break
+        wait_until(lambda: farm.status()["clients"][-1]["calls"] == 0, "the broker forgets what is under way")
         kept = client.imap_batches(JOB.batches(), BUFFER)
         next(kept)
         judge(JOB, client.map_batches(JOB.batches(COUNT), start=0, with_info=True), COUNT)
