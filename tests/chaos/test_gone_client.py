@@ -93,13 +93,20 @@ def test_closed_while_another_thread_waits_for_a_batch(farm, journal):
 def test_left_in_mid_iteration(farm):
     """The iterator is dropped, or kept and never read again: the next call of the same client is complete."""
     with client_for(JOB, farm.clients) as client:
+        others = loaders()
         for _ in client.imap_batches(JOB.batches(), BUFFER):
+            assert len(loaders()) == len(others) + 1
             break
-        wait_until(lambda: farm.status()["clients"][-1]["calls"] == 0, "the broker forgets what is under way")
+        wait_until(lambda: loaders() == others, "nobody loads for it any more")
+        wait_until(lambda: farm.status()["clients"][-1]["calls"] == 0, "the broker has nothing of it")
         kept = client.imap_batches(JOB.batches(), BUFFER)
         next(kept)
         judge(JOB, client.map_batches(JOB.batches(COUNT), start=0, with_info=True), COUNT)
         next(kept)
+
+
+def loaders():
+    return {thread for thread in threading.enumerate() if thread.name.startswith("augfarm-loader")}
 
 
 def test_dropped_in_mid_iteration(farm):
