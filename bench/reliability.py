@@ -199,7 +199,10 @@ CLIENTS = (
         "A client takes no results",
         "It holds its own window and no more",
         "Others keep their share; the broker's memory is bounded",
-        (f"{CHAOS}/test_fair_share.py::test_who_does_not_read_harms_nobody",),
+        (
+            f"{CHAOS}/test_fair_share.py::test_all_that_read_get_their_share",
+            f"{CHAOS}/test_fair_share.py::test_the_brokers_memory_is_bounded",
+        ),
     ),
     Row(
         "The loop is left, raises, or is interrupted; the generator raises or never ends; two calls at once",
