@@ -12,11 +12,11 @@ from farms import PATIENCE
 
 #: The numbers of each client's batches begin this much higher.
 STEP = 1000
-COUNT = 60
+COUNT = 50
 
 #: With its pixels a batch takes 5 to 20 ms.
 SMALL = Job(seconds=(0.0035, 0.0185))
-#: 0.84 MB a batch; all that these clients would send is 8 times the broker's budget.
+#: 0.84 MB a batch; all that these clients would send is many times the broker's budget.
 LARGE = Job("large", size=530, seconds=(0.0, 0.01))
 MIB = 2**20
 MEMORY = 12 * MIB

@@ -15,9 +15,9 @@ JOB = Job(seconds=(0.0, 0.01))
 COUNT = 40
 HELD = 7
 
-#: 24 MB: more than the kernel's buffers take, so that a frozen process is in the middle of it.
-LARGE = Job("large", images=8, size=1000)
-LARGE_COUNT = 6
+#: 18 MB: more than the kernel's buffers take, so that a frozen process is in the middle of it.
+LARGE = Job("large", images=6, size=1000)
+LARGE_COUNT = 4
 
 
 @pytest.mark.parametrize("hedge", [True, False])

@@ -47,6 +47,7 @@ def test_killed_in_mid_run_again_and_again(farm, seeding):
         assert all(info.attempts == 0 for _, info in got), "a restart is no attempt"
 
 
+@pytest.mark.slow
 def test_killed_for_long_while_batches_are_at_work(farm, journal, caplog):
     """Two batches end while there is no broker; their results are nobody's, and they are done again."""
     with client_for(JOB, farm.clients, journal=journal, held=[8, 9], hedge=False) as client:
@@ -65,6 +66,7 @@ def test_killed_for_long_while_batches_are_at_work(farm, journal, caplog):
         judge(JOB, got, COUNT)
 
 
+@pytest.mark.slow
 def test_broker_and_workers_started_after_the_client(tmp_path):
     farm = Farm(tmp_path, imports=(Noted.__module__,))
     try:
