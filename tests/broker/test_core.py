@@ -136,7 +136,7 @@ def test_a_client_that_keeps_its_old_window_is_refused_and_others_get_their_shar
     assert rig.core.deadline() <= rig.now + 1
     rig.pass_time(1)
     refused = silent.last(m.Refused)
-    assert (refused.code, silent.retired) == ("window", True)
+    assert (refused.code, silent.retired) == ("late", True)
     assert "ADJUSTED" in refused.text
     rig.pass_time(1)
     assert other.last(m.Window).octets == 10_000

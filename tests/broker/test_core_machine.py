@@ -99,7 +99,7 @@ class Farm(RuleBasedStateMachine):
     def note_window(self, channel, command):
         if isinstance(command, m.Window):
             channel.owing_since = self.now
-        elif isinstance(command, m.Refused) and command.code == "window" and channel.honest:
+        elif isinstance(command, m.Refused) and command.code == "late" and channel.honest:
             assert self.is_late(channel)
 
     def is_late(self, client):
@@ -191,7 +191,7 @@ class Farm(RuleBasedStateMachine):
     def read_one(self, channel):
         command, body = channel.inbox.popleft()
         if isinstance(command, m.Refused):
-            assert not channel.honest or command.code in ("replaced", "window"), command
+            assert not channel.honest or command.code in ("replaced", "late"), command
             self.close(channel)
         elif isinstance(channel, ClientModel):
             self.client_reads(channel, command, body)

@@ -176,7 +176,7 @@ def test_a_refusal_that_would_be_said_again_is_final(driver, code):
     assert driver.do(Heard(Refused(code, "no"))) == [Refuse(code, "no")]
 
 
-@pytest.mark.parametrize("command", [Refused("full", "no"), Goodbye()])
+@pytest.mark.parametrize("command", [Refused("full", "no"), Refused("late", "no"), Goodbye()])
 def test_what_may_pass_is_tried_again(driver, command):
     driver.do(WELCOME, CallOpened(0), taken(0))
     assert [type(a) for a in driver.do(Heard(command))] == [Reconnect]

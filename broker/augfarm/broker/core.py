@@ -134,7 +134,7 @@ class Core:
         floor = self._floor
         for client in floor.windows.overdue(now):
             late = f"no ADJUSTED within {ADJUST_TIMEOUT_S:.0f} s of WINDOW"
-            self._end(key_of(client), m.Refused("window", late), now)
+            self._end(key_of(client), m.Refused("late", late), now)
         self._workers.dispatch(now)
         for client, offer in floor.windows.rebalance(now):
             floor.tell(client, m.Window(*offer))

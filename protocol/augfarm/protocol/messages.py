@@ -79,6 +79,7 @@ REFUSAL_CODES = (
     "unexpected",  # a command that this state or this port does not allow
     "malformed",  # bytes that are no command, too often
     "window",  # a batch beyond the client's window
+    "late",  # no Adjusted for too long
     "credit",  # more credit, calls or pipelines than the limits allow
     "full",  # as many peers as the broker takes
     "replaced",  # the same session said Hello or Join on another connection
