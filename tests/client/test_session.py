@@ -57,7 +57,10 @@ def make(timeout=None, seeding="batch"):
 
 
 class Driver:
-    """Feeds a session, checks its laws after every step, and remembers the actions."""
+    """Feeds a session, checks its laws after every step, and remembers the actions.
+
+    A WELCOME is followed by a WINDOW of nothing, which the test may replace.
+    """
 
     def __init__(self, session):
         self.session, self.now, self.actions = session, 0.0, []
@@ -67,6 +70,8 @@ class Driver:
         for event in events:
             self.actions += self.session.handle(event, self.now)
             self.session.check()
+            if event is WELCOME:
+                self.actions += self.session.handle(window(0, 0), self.now)
         return self.actions
 
     def sent(self):
@@ -115,6 +120,14 @@ def test_the_window_counts_batches_and_bytes(driver):
 
 def test_a_window_is_acknowledged(driver):
     assert Send(Adjusted(4)) in driver.do(WELCOME, window(1, serial=4))
+
+
+def test_the_first_window_is_acknowledged_before_a_batch_is_sent():
+    session = make()
+    for event in (CallOpened(0), taken(0), WELCOME):
+        assert session.handle(event, 0.0) == []
+    kinds = [type(action) for action in session.handle(window(0, 0, serial=4), 0.0)]
+    assert kinds == [Send, SendPipeline, SendBatch]
 
 
 def test_an_answer_is_handed_over_once_and_acknowledged(driver):

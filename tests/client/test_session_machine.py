@@ -153,6 +153,7 @@ class Machine(RuleBasedStateMachine):
         if not self.joined:
             self.joined, self.window = True, (0, 0)
             self.do(WELCOME)
+            self.do(window(0, 0))
 
     @precondition(lambda self: self.joined)
     @rule(batches=st.integers(0, 4), octets=st.integers(0, 1000))

@@ -11,7 +11,8 @@ What may be sent (docs/protocol.md, "Broker to client: window"):
 - each call may have one request at the broker in its *slot*, whatever its size;
 - all others count against the broker's window, in batches and bytes;
 - no more than MAX_CALLS calls have requests at the broker;
-- inside a call, and among the calls that may send, the oldest goes first.
+- inside a call, and among the calls that may send, the oldest goes first;
+- on a new connection, nothing before the first WINDOW: ADJUSTED has a time limit and would wait behind it.
 
 Time is an argument. `expire(now)` says what the user should hear when nothing happens: a notice 3 s after
 work began to wait for a broker or for workers, then one every 10 s, and with a `timeout` a GiveUp.
@@ -174,7 +175,7 @@ class Session:
             assert not set(call.unsent) & call.sent
             assert list(call.unsent) == sorted(call.unsent), "oldest first"
             assert call.slot is None or self._requests[call.slot].in_slot
-            if self._joined and call.unsent and call.slot is None:
+            if self._joined and self._window and call.unsent and call.slot is None:
                 full = not call.sent and self._calls_at_broker() == limits.MAX_CALLS
                 assert full, "no batch waits beside a free slot"
         assert self._calls_at_broker() <= limits.MAX_CALLS
@@ -240,7 +241,7 @@ class Session:
 
     def _send_what_may(self) -> list[Action]:
         actions: list[Action] = []
-        while self._joined:
+        while self._joined and self._window is not None:
             # Only the oldest of each call can go, so this looks at as many requests as there are calls.
             heads = [next(iter(call.unsent)) for call in self._calls.values() if call.unsent]
             number = next((n for n in sorted(heads) if self._may_send(self._requests[n])), None)
@@ -258,12 +259,9 @@ class Session:
             return False
         if call.slot is None:
             return True
-        window = self._window
-        return (
-            window is not None
-            and self._used_batches < window.batches
-            and self._used_octets + request.taken.octets <= window.octets
-        )
+        assert self._window is not None
+        batches, octets = self._window.batches, self._window.octets
+        return self._used_batches < batches and self._used_octets + request.taken.octets <= octets
 
     def _send(self, number: int, request: _Request) -> list[Action]:
         taken = request.taken
