@@ -11,6 +11,7 @@ from augfarm.broker.events import (
     StopRequested,
     Watch,
 )
+from augfarm.protocol import messages as m
 
 from .attempts import Attempts
 from .wires import GARBAGE
@@ -87,6 +88,7 @@ class Broker:
                 case Send(side, name, command, body):
                     assert (side, name) not in self.retired, "nothing is sent after the last word"
                     wire = self.wires[side, name]
+                    wire.has_session |= isinstance(command, (m.Welcome, m.Joined))
                     wire.broker_sends(command, body)
                     # A send that fails is the news of the end again, although it was told before.
                     wire.at_broker = True

@@ -60,6 +60,7 @@ class Peer:
         self.wire.answered = True
         command, body = self.wire.to_peer.popleft()
         if command is GARBAGE:
+            self.heard_garbage = True
             self.hears_garbage(now)
         else:
             self.hears(command, body, now)
@@ -192,9 +193,6 @@ class Client(Peer):
             else:
                 self._do(action)
 
-    def hears_garbage(self, now):
-        pass  # the shell says so in its log, and no more
-
     def hears_of_end(self, now):
         self.wire, self.knows_the_end = None, True
         self._handle(ce.ConnectionLost("cut"), now)
@@ -265,7 +263,6 @@ class Worker(Peer):
         self._handle(we.CommandArrived(command, body), now)
 
     def hears_garbage(self, now):
-        self.heard_garbage = True
         self._handle(we.GarbageArrived("no msgpack"), now)
 
     def hears_of_end(self, now):
@@ -330,7 +327,8 @@ class Worker(Peer):
 
     def check(self):
         self.session.check()
-        assert len(self.pipelines) <= limits.MAX_WORKER_PIPELINES
+        assert len(self.pipelines) <= max(limits.MAX_WORKER_PIPELINES, limits.WORKER_CREDIT)
+        assert not (self.pipelines and self.knows_the_end), "the broker sends them again"
 
 
 def result_of(body, spec, index, size):

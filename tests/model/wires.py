@@ -27,6 +27,7 @@ class Wire:
         ended: "cut" (the network; nobody said so), "closed" (the peer's process died or closed it), or "".
         at_broker: whether there is a broker at the other end that has not heard of the end.
         was_heard: whether the broker has read anything from it: before, it cannot know of its end.
+        has_session: whether the broker has welcomed its peer.
         is_watched: whether the broker can tell who closes it.
         retired_at: when the broker had its last word on it.
         opened_at, answered: when the peer made it, and whether the peer has heard anything.
@@ -40,6 +41,7 @@ class Wire:
     ended: str = ""
     at_broker: bool = True
     was_heard: bool = False
+    has_session: bool = False
     is_watched: bool = False
     retired_at: float | None = None
     answered: bool = False

@@ -189,6 +189,9 @@ class World:
         assert (status["clients"], status["workers"], status["queued"]) == ([], [], 0)
         assert status["memory"]["held"] == 0
         assert not self.broker.retired
+        manners = self.broker.core._floor.manners
+        assert not manners._silenced, "a lost connection is forgotten"
+        assert not manners._faults
 
     def _what_waits(self):
         return [
