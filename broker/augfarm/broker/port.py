@@ -23,9 +23,6 @@ __all__ = ["CannotBind", "Port"]
 
 #: Messages read before other sockets and deadlines get their turn.
 BURST = 100
-#: Messages of one connection that wait to be read. A client that sends faster than the broker reads is held
-#: back by its own queue, so that this bounds what it has here before its window is checked.
-WAITING_MESSAGES = 64
 #: Messages to one connection that wait to be sent: more than credit and window allow. A peer that asks and
 #: does not read is treated as gone.
 UNSENT_MESSAGES = 2048
@@ -75,12 +72,7 @@ class Port:
     ) -> None:
         self.side: Side = side
         self.socket = context.socket(zmq.ROUTER)
-        configure(
-            self.socket,
-            frame_bytes=frame_bytes,
-            send_messages=UNSENT_MESSAGES,
-            receive_messages=WAITING_MESSAGES,
-        )
+        configure(self.socket, frame_bytes=frame_bytes, send_messages=UNSENT_MESSAGES)
         self.socket.router_mandatory = True
         self._has_keys = keys is not None
         if keys is not None:
