@@ -25,8 +25,17 @@ SUSPICION_S = 1.0
 #: How long a connection may stay open after its last word, in seconds: on a slow link that word has a way
 #: to go.
 RETIRED_S = 2.0
+#: What connections may have unread between them after their last words, in bytes: beyond it the oldest are cut
+#: at once. It counts for nobody's window, and a peer may open session after session and read nothing.
+MOST_UNREAD = 16 * 1024 * 1024
 #: What a poll of a closed connection shows; macOS has no POLLRDHUP and shows POLLHUP.
 _CLOSED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
+
+
+@dataclass(slots=True)
+class _Retired:
+    cut_at: float
+    unread: int
 
 
 @dataclass(slots=True)
@@ -51,14 +60,20 @@ class Liveness:
         #: Duplicates of workers' descriptors: they outlive libzmq's own and tell who closed.
         self._duplicates: dict[bytes, int] = {}
         self._suspects: dict[bytes, _Suspect] = {}
-        #: Connections that have had their last word, and when they are cut if they are still there.
-        self._retired: dict[bytes, float] = {}
+        #: Connections that have had their last word, the longest ago first.
+        self._retired: dict[bytes, _Retired] = {}
+        #: Connections whose loss was told before all that they had sent was read.
+        self._lost: set[bytes] = set()
         #: Descriptors whose end was told, and until when it may concern a connection not yet seen.
         self._ended: dict[int, float] = {}
 
     def knows(self, connection: bytes) -> bool:
         """Whether :meth:`seen` was told of it."""
         return connection in self._descriptors
+
+    def is_over(self, connection: bytes) -> bool:
+        """Whether what still comes from it is nothing: it has had its last word, or its loss was told."""
+        return connection in self._retired or connection in self._lost
 
     def seen(self, connection: bytes, descriptor: int, now: float) -> None:
         """A connection's first message came over this descriptor."""
@@ -75,8 +90,28 @@ class Liveness:
         with contextlib.suppress(OSError):
             self._duplicates[connection] = os.dup(descriptor)
 
-    def retire(self, connection: bytes, now: float) -> None:
+    def retire(self, connection: bytes, unread: int, now: float) -> None:
         """The connection has had its last word. If its peer does not close it soon, it is cut.
+
+        Args:
+            unread: what was sent on it and may lie in its queue, in bytes.
+        """
+        self._hold(connection)
+        self._retired[connection] = _Retired(now + RETIRED_S, unread)
+        total = sum(each.unread for each in self._retired.values())
+        for each in self._retired.values():
+            if total <= MOST_UNREAD:
+                break
+            each.cut_at = now
+            total -= each.unread
+
+    def overflowed(self, connection: bytes, now: float) -> None:
+        """No more fits into the connection's queue, since its peer does not read. It is cut."""
+        self._hold(connection)
+        self._cut(connection, now)
+
+    def _hold(self, connection: bytes) -> None:
+        """Keep what can cut the connection.
 
         What is queued for it would stay in memory as long as it is open, and libzmq closes no connection of
         a ROUTER when told to. The duplicate can be shut down, and libzmq sees that.
@@ -87,7 +122,6 @@ class Liveness:
         is_there = connection not in self._suspects or self._probe(connection)
         if connection not in self._duplicates and alone and is_there:
             self.watch(connection)
-        self._retired[connection] = now + RETIRED_S
 
     def _unwatch(self, connection: bytes) -> None:
         duplicate = self._duplicates.pop(connection, None)
@@ -107,9 +141,9 @@ class Liveness:
 
     def deadline(self) -> float | None:
         """When :meth:`lost` should be called although nothing came in, or None."""
-        # Retired ones are in the order of their times.
         times = [suspect.probe_at for suspect in self._suspects.values()]
-        return min([*times, *itertools.islice(self._retired.values(), 1)], default=None)
+        times += [retired.cut_at for retired in itertools.islice(self._retired.values(), 1)]
+        return min(times, default=None)
 
     def lost(self, now: float, *, all_read: bool) -> list[tuple[bytes, bool]]:
         """The connections that are gone, each once, and whether their peers closed them.
@@ -119,12 +153,16 @@ class Liveness:
                 before its end is told, unless that takes longer than a second.
         """
         self._cut_retired(now)
+        if all_read:
+            self._lost.clear()
         gone = []
         for connection, suspect in list(self._suspects.items()):
             if not suspect.is_gone and now >= suspect.probe_at:
                 self._put_to_the_proof(connection, suspect, now)
             if suspect.is_gone and (all_read or now > suspect.since + SUSPICION_S):
                 gone.append((connection, self._forget(connection)))
+        if not all_read:
+            self._lost.update(connection for connection, _ in gone)
         return gone
 
     def close(self) -> None:
@@ -133,15 +171,18 @@ class Liveness:
             self._unwatch(connection)
 
     def _cut_retired(self, now: float) -> None:
-        for connection in [c for c, until in self._retired.items() if now >= until]:
+        for connection in [c for c, retired in self._retired.items() if now >= retired.cut_at]:
             del self._retired[connection]
-            duplicate = self._duplicates.pop(connection, None)
-            if duplicate is None:
-                continue
-            with contextlib.suppress(OSError), socket.socket(fileno=duplicate) as end:
-                end.shutdown(socket.SHUT_RDWR)
-            # libzmq keeps the connection's queue, and takes probes into it, for as long as it lingers.
-            self.unreachable(connection, now)
+            self._cut(connection, now)
+
+    def _cut(self, connection: bytes, now: float) -> None:
+        duplicate = self._duplicates.pop(connection, None)
+        if duplicate is None:
+            return
+        with contextlib.suppress(OSError), socket.socket(fileno=duplicate) as end:
+            end.shutdown(socket.SHUT_RDWR)
+        # libzmq takes probes for it until its own thread has seen the end.
+        self.unreachable(connection, now)
 
     def _suspect(self, connection: bytes, now: float) -> None:
         self._suspects.setdefault(connection, _Suspect(now, now))

@@ -101,7 +101,8 @@ class Port:
             except zmq.Again:
                 self._all_read = True
                 break
-            events.append(self._read(frames, now))
+            if not self._liveness.is_over(frames[0].bytes):
+                events.append(self._read(frames, now))
         else:
             self._all_read = False
         return events
@@ -147,17 +148,20 @@ class Port:
     # --- out -----------------------------------------------------------------------------------------------
 
     def send(self, action: Send, now: float) -> None:
-        """Send it without waiting; a peer that cannot be reached will be told as lost."""
-        if not self._try_to_send([action.connection, messages.encode(action.command), *action.body]):
+        """Send it without waiting; a peer that is not there or does not read will be told as lost."""
+        error = self._try_to_send([action.connection, messages.encode(action.command), *action.body])
+        if error == errno.EHOSTUNREACH:
             self._liveness.unreachable(action.connection, now)
+        elif error == errno.EAGAIN:
+            self._liveness.overflowed(action.connection, now)
 
     def watch(self, connection: bytes) -> None:
         """Keep what tells who closes this connection."""
         self._liveness.watch(connection)
 
-    def retire(self, connection: bytes, now: float) -> None:
-        """The core is done with this connection: it has had its last word."""
-        self._liveness.retire(connection, now)
+    def retire(self, connection: bytes, unread: int, now: float) -> None:
+        """The core is done with this connection: it has had its last word, and so many bytes before."""
+        self._liveness.retire(connection, unread, now)
 
     def close(self, linger_ms: int) -> None:
         """Close the socket; what is still to be sent may take so long."""
@@ -167,17 +171,19 @@ class Port:
         self.socket.close(linger_ms)
 
     def _probe(self, connection: bytes) -> bool:
-        return self._try_to_send([connection, self._probe_frame])
+        # A queue that is full is one that is there.
+        return self._try_to_send([connection, self._probe_frame]) != errno.EHOSTUNREACH
 
-    def _try_to_send(self, frames: Sequence[bytes | zmq.Frame]) -> bool:
+    def _try_to_send(self, frames: Sequence[bytes | zmq.Frame]) -> int:
+        """0, EHOSTUNREACH where there is no such connection, or EAGAIN where its queue is full."""
         try:
             # Bodies are the frames that came in: libzmq counts references to them, nothing is copied.
             self.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
         except zmq.ZMQError as error:
             if error.errno not in (errno.EHOSTUNREACH, errno.EAGAIN):
                 raise
-            return False
-        return True
+            return error.errno
+        return 0
 
     # --- making it -----------------------------------------------------------------------------------------
 
