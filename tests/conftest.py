@@ -15,7 +15,7 @@ from farms import Farm, running_farm  # isort: skip
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("normal", max_examples=60, **_COMMON)
-settings.register_profile("thorough", max_examples=5000, **_COMMON)
+settings.register_profile("thorough", max_examples=20_000, **_COMMON)
 settings.load_profile("normal")
 
 

@@ -86,6 +86,7 @@ class Rig:
         self.now = 100.0
         self.core = Core(**options, now=self.now)
         self.peers, self.retired, self.logs = {}, set(), []
+        self.unread = 0  # what the last that was retired may not have read
         self._connections = itertools.count()
         return self
 
@@ -107,8 +108,9 @@ class Rig:
                     assert (side, connection) not in self.retired, "nothing is sent after the last word"
                     m.decode(m.encode(command), m.TO_CLIENT if side == "client" else m.TO_WORKER)
                     self.peers[side, connection].inbox.append((command, body))
-                case Retire(side, connection):
+                case Retire(side, connection, unread):
                     self.retired.add((side, connection))
+                    self.unread = unread
                 case Log(_, text):
                     self.logs.append(text)
 

@@ -176,6 +176,17 @@ def test_a_client_that_comes_back_begins_with_nothing(rig):
     assert old.heard(m.Deliver) == []
 
 
+def test_what_a_client_may_not_have_read_is_told_with_its_last_word(rig):
+    client, worker = rig.client(), rig.worker()
+    for request in range(3):
+        client.submit(request)
+    worker.answer(worker.tickets[0], octets=500)
+    worker.answer(worker.tickets[1], octets=300)
+    client.receive(0)
+    rig.client(client.token)
+    assert (client.retired, rig.unread) == (True, 300)
+
+
 def test_a_token_under_another_key_is_another_session(rig):
     old = rig.client(token=b"t" * 16, user_id="ann")
     new = rig.client(token=b"t" * 16, user_id="bob")

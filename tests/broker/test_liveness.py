@@ -5,7 +5,14 @@ import socket
 
 import pytest
 
-from augfarm.broker.liveness import FIRST_LOOK_S, FROZEN_S, RETIRED_S, SUSPICION_S, Liveness
+from augfarm.broker.liveness import (
+    FIRST_LOOK_S,
+    FROZEN_S,
+    MOST_UNREAD,
+    RETIRED_S,
+    SUSPICION_S,
+    Liveness,
+)
 
 
 class Probe:
@@ -75,9 +82,13 @@ def test_its_last_messages_are_read_before_its_end_is_told(liveness):
     assert liveness.deadline() <= 1.0, "the next one is at once"
     assert liveness.lost(1.0, all_read=False) == []
     assert liveness.lost(1.0, all_read=True) == [(b"a", False)]
+    assert not liveness.is_over(b"a")
     liveness.unreachable(b"b", 2.0)
     assert liveness.lost(2.1, all_read=False) == []
     assert liveness.lost(2.1 + SUSPICION_S, all_read=False) == [(b"b", False)], "but not for ever"
+    assert liveness.is_over(b"b"), "what is read of it later is nothing"
+    liveness.lost(3.0 + SUSPICION_S, all_read=True)
+    assert not liveness.is_over(b"b"), "nothing is left to read"
 
 
 def test_a_connection_that_is_found_gone_here_and_by_sending_is_told_all_the_same(liveness, probe):
@@ -138,8 +149,9 @@ def test_a_peer_that_does_not_leave_after_its_last_word_is_cut(liveness, watched
     liveness.seen(b"c", ours.fileno(), 0.0)
     if watched:
         liveness.watch(b"c")
-    liveness.retire(b"c", 1.0)
+    liveness.retire(b"c", 0, 1.0)
     assert liveness.deadline() == 1.0 + RETIRED_S
+    assert liveness.is_over(b"c")
     lost(liveness, RETIRED_S)
     with pytest.raises(BlockingIOError):
         peer.recv(1)
@@ -151,12 +163,35 @@ def test_a_peer_that_does_not_leave_after_its_last_word_is_cut(liveness, watched
     peer.close()
 
 
+def test_what_retired_connections_have_not_read_is_bounded(liveness):
+    pairs = [socket.socketpair() for _ in range(4)]
+    for number, (ours, _) in enumerate(pairs):
+        liveness.seen(b"%d" % number, ours.fileno(), 0.0)
+        liveness.retire(b"%d" % number, MOST_UNREAD // 2, 1.0)
+    assert liveness.deadline() == 1.0
+    assert lost(liveness, 1.0) == [(b"0", False), (b"1", False)], "the longest there first"
+    assert liveness.deadline() == 1.0 + RETIRED_S
+    for ours, peer in pairs:
+        ours.close()
+        peer.close()
+
+
+def test_a_peer_that_does_not_read_is_cut(liveness):
+    ours, peer = socket.socketpair()
+    liveness.seen(b"c", ours.fileno(), 0.0)
+    liveness.overflowed(b"c", 1.0)
+    assert peer.recv(1) == b""
+    assert lost(liveness, 1.0) == [(b"c", False)]
+    ours.close()
+    peer.close()
+
+
 def test_a_connection_whose_number_is_anothers_is_not_cut(liveness):
     ours, peer = socket.socketpair()
     peer.setblocking(False)
     liveness.seen(b"old", ours.fileno(), 0.0)
     liveness.seen(b"new", ours.fileno(), 0.5)
-    liveness.retire(b"old", 1.0)
+    liveness.retire(b"old", 0, 1.0)
     lost(liveness, 1.0 + RETIRED_S)
     with pytest.raises(BlockingIOError):
         peer.recv(1)

@@ -204,6 +204,15 @@ def test_a_worker_that_comes_back_keeps_its_id_and_nothing_else(rig):
     assert [type(c) for c, _ in new.inbox][1] is m.Pipeline, "it is told the pipeline again"
 
 
+def test_what_a_worker_may_not_have_read_is_told_with_its_last_word(rig):
+    client, worker = rig.client(), rig.worker()
+    for request in range(3):
+        client.submit(request, octets=200)
+    worker.answer(worker.tickets[0])
+    rig.worker(worker.token)
+    assert (worker.retired, rig.unread) == (True, 400)
+
+
 def test_a_late_answer_is_dropped(rig):
     worker, client = rig.worker(), rig.client()
     client.submit(0)

@@ -253,9 +253,10 @@ class Core:
             self._floor.log("WARNING", f"{name} is refused ({last_word.code}): {last_word.text}")
         else:
             self._floor.log("INFO", f"{self._name(key)} leaves")
+        unread = _unread(self._peers.get(key))
         self._drop(key, died=False, now=now)
         self._floor.manners.silence(key)
-        self._floor.actions += [Send(*key, last_word), Retire(*key)]
+        self._floor.actions += [Send(*key, last_word), Retire(*key, unread)]
 
     def _drop(self, key: Key, *, died: bool, now: float) -> None:
         peer = self._peers.pop(key, None)
@@ -287,3 +288,9 @@ class Core:
         if isinstance(peer, Worker):
             return f"worker {peer.worker_id}"
         return f"a stranger at the port for {key[0]}s"
+
+
+def _unread(peer: Client | Worker | None) -> int:
+    """What the peer was sent and may not have read, in bytes."""
+    jobs = {} if peer is None else peer.answers if isinstance(peer, Client) else peer.leases
+    return sum(job.held for job in jobs.values())

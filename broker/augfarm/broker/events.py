@@ -115,10 +115,15 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """The core is done with this connection: it is sent nothing more, and what it sends is dropped."""
+    """The core is done with this connection: it is sent nothing more, and what it sends is dropped.
+
+    Attributes:
+        unread: what was sent on it and may not have been read, in bytes. Nobody is charged for that any more.
+    """
 
     side: Side
     connection: bytes
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,17 @@ NEXT_LOOK_S = 0.1
 #: After how long without a change the peer is frozen or cut off, in seconds. Heartbeats are to notice first
 #: where they can; and after a link was down for 2.9 s tcp tries again within 3.1 s.
 FROZEN_S = limits.HEARTBEAT_TIMEOUT_MS / 1000 + 0.5
+#: What connections may have unread between them after their last words, in bytes: beyond it the oldest are
+#: cut at once. It counts for nobody's window, and a peer may open session after session and read nothing.
+MOST_UNREAD = 16 * 1024 * 1024
 #: What a poll of a closed connection shows; macOS has no POLLRDHUP and shows POLLHUP.
 _CLOSED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
+
+
+@dataclass(slots=True)
+class _Retired:
+    cut_at: float
+    unread: int
 
 
 @dataclass(slots=True)
@@ -80,14 +89,20 @@ class Liveness:
         self._sent: dict[bytes, float] = {}
         #: What had not been taken by then.
         self._flows: dict[bytes, _Flow] = {}
-        #: Connections that have had their last word, and when they are cut if they are still there.
-        self._retired: dict[bytes, float] = {}
+        #: Connections that have had their last word, the longest ago first.
+        self._retired: dict[bytes, _Retired] = {}
+        #: Connections whose loss was told before all that they had sent was read.
+        self._lost: set[bytes] = set()
         #: Descriptors whose end was told, and until when it may concern a connection not yet seen.
         self._ended: dict[int, float] = {}
 
     def knows(self, connection: bytes) -> bool:
         """Whether :meth:`seen` was told of it."""
         return connection in self._descriptors
+
+    def is_over(self, connection: bytes) -> bool:
+        """Whether what still comes from it is nothing: it has had its last word, or its loss was told."""
+        return connection in self._retired or connection in self._lost
 
     def seen(self, connection: bytes, descriptor: int, now: float) -> None:
         """A connection's first message came over this descriptor."""
@@ -109,8 +124,28 @@ class Liveness:
         if connection in self._duplicates and connection not in self._flows:
             self._sent.setdefault(connection, now + FIRST_LOOK_S)
 
-    def retire(self, connection: bytes, now: float) -> None:
+    def retire(self, connection: bytes, unread: int, now: float) -> None:
         """The connection has had its last word. If its peer does not close it soon, it is cut.
+
+        Args:
+            unread: what was sent on it and may lie in its queue, in bytes.
+        """
+        self._hold(connection)
+        self._retired[connection] = _Retired(now + RETIRED_S, unread)
+        total = sum(each.unread for each in self._retired.values())
+        for each in self._retired.values():
+            if total <= MOST_UNREAD:
+                break
+            each.cut_at = now
+            total -= each.unread
+
+    def overflowed(self, connection: bytes, now: float) -> None:
+        """No more fits into the connection's queue, since its peer does not read. It is cut."""
+        self._hold(connection)
+        self._cut(connection, now)
+
+    def _hold(self, connection: bytes) -> None:
+        """Keep what can cut the connection.
 
         What is queued for it would stay in memory as long as it is open, and libzmq closes no connection of
         a ROUTER when told to. The duplicate can be shut down, and libzmq sees that.
@@ -121,7 +156,6 @@ class Liveness:
         is_there = connection not in self._suspects or self._probe(connection)
         if connection not in self._duplicates and alone and is_there:
             self.watch(connection)
-        self._retired[connection] = now + RETIRED_S
 
     def _unwatch(self, connection: bytes) -> None:
         duplicate = self._duplicates.pop(connection, None)
@@ -145,8 +179,8 @@ class Liveness:
         times = [suspect.probe_at for suspect in self._suspects.values()]
         times += [flow.look_at for flow in self._flows.values()]
         # These are in the order of their times.
-        for ordered in (self._retired, self._sent):
-            times += itertools.islice(ordered.values(), 1)
+        times += [retired.cut_at for retired in itertools.islice(self._retired.values(), 1)]
+        times += itertools.islice(self._sent.values(), 1)
         return min(times, default=None)
 
     def lost(self, now: float, *, all_read: bool) -> list[tuple[bytes, bool]]:
@@ -158,10 +192,14 @@ class Liveness:
         Args:
             all_read: whether the socket had nothing more to read.
         """
+        if all_read:
+            self._lost.clear()
         gone = []
         for connection, suspect in list(self._suspects.items()):
             if suspect.is_read and (all_read or now > suspect.since + SUSPICION_S):
                 gone.append((connection, self._forget(connection)))
+        if not all_read:
+            self._lost.update(connection for connection, _ in gone)
         self._cut_retired(now)
         self._look_at_flows(now)
         for connection, suspect in list(self._suspects.items()):
@@ -176,7 +214,7 @@ class Liveness:
             self._unwatch(connection)
 
     def _cut_retired(self, now: float) -> None:
-        for connection in [c for c, until in self._retired.items() if now >= until]:
+        for connection in [c for c, retired in self._retired.items() if now >= retired.cut_at]:
             del self._retired[connection]
             self._cut(connection, now)
 
@@ -204,7 +242,7 @@ class Liveness:
             return
         with contextlib.suppress(OSError), socket.socket(fileno=duplicate) as end:
             end.shutdown(socket.SHUT_RDWR)
-        # libzmq keeps the connection's queue, and takes probes into it, for as long as it lingers.
+        # libzmq takes probes for it until its own thread has seen the end.
         self.unreachable(connection, now)
 
     def _suspect(self, connection: bytes, now: float) -> None:

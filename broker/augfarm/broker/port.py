@@ -23,9 +23,6 @@ __all__ = ["CannotBind", "Port"]
 
 #: Messages read before other sockets and deadlines get their turn.
 BURST = 100
-#: Messages of one connection that wait to be read. A client that sends faster than the broker reads is held
-#: back by its own queue, so that this bounds what it has here before its window is checked.
-WAITING_MESSAGES = 64
 #: Messages to one connection that wait to be sent: more than credit and window allow. A peer that asks and
 #: does not read is treated as gone.
 UNSENT_MESSAGES = 2048
@@ -80,7 +77,6 @@ class Port:
             frame_bytes=frame_bytes,
             encrypted=keys is not None,
             send_messages=UNSENT_MESSAGES,
-            receive_messages=WAITING_MESSAGES,
             # A connection that the kernel has ended looks like one that its peer has closed, and a worker
             # that was cut off must not look like one that died. Liveness sees to those.
             kernel_gives_up=side == "client",
@@ -113,7 +109,8 @@ class Port:
             except zmq.Again:
                 self._all_read = True
                 break
-            events.append(self._read(frames, now))
+            if not self._liveness.is_over(frames[0].bytes):
+                events.append(self._read(frames, now))
         else:
             self._all_read = False
         return events
@@ -159,9 +156,12 @@ class Port:
     # --- out -----------------------------------------------------------------------------------------------
 
     def send(self, action: Send, now: float) -> None:
-        """Send it without waiting; a peer that cannot be reached will be told as lost."""
-        if not self._try_to_send([action.connection, messages.encode(action.command), *action.body]):
+        """Send it without waiting; a peer that is not there or does not read will be told as lost."""
+        error = self._try_to_send([action.connection, messages.encode(action.command), *action.body])
+        if error == errno.EHOSTUNREACH:
             self._liveness.unreachable(action.connection, now)
+        elif error == errno.EAGAIN:
+            self._liveness.overflowed(action.connection, now)
         else:
             self._liveness.sent(action.connection, now)
 
@@ -169,9 +169,9 @@ class Port:
         """Keep what tells who closes this connection."""
         self._liveness.watch(connection)
 
-    def retire(self, connection: bytes, now: float) -> None:
-        """The core is done with this connection: it has had its last word."""
-        self._liveness.retire(connection, now)
+    def retire(self, connection: bytes, unread: int, now: float) -> None:
+        """The core is done with this connection: it has had its last word, and so many bytes before."""
+        self._liveness.retire(connection, unread, now)
 
     def close(self, linger_ms: int) -> None:
         """Close the socket; what is still to be sent may take so long."""
@@ -181,17 +181,19 @@ class Port:
         self.socket.close(linger_ms)
 
     def _probe(self, connection: bytes) -> bool:
-        return self._try_to_send([connection, self._probe_frame])
+        # A queue that is full is one that is there.
+        return self._try_to_send([connection, self._probe_frame]) != errno.EHOSTUNREACH
 
-    def _try_to_send(self, frames: Sequence[bytes | zmq.Frame]) -> bool:
+    def _try_to_send(self, frames: Sequence[bytes | zmq.Frame]) -> int:
+        """0, EHOSTUNREACH where there is no such connection, or EAGAIN where its queue is full."""
         try:
             # Bodies are the frames that came in: libzmq counts references to them, nothing is copied.
             self.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
         except zmq.ZMQError as error:
             if error.errno not in (errno.EHOSTUNREACH, errno.EAGAIN):
                 raise
-            return False
-        return True
+            return error.errno
+        return 0
 
     # --- making it -----------------------------------------------------------------------------------------
 

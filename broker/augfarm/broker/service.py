@@ -158,8 +158,8 @@ class Service:
                     self._ports[action.side].send(action, now)
                 case Watch(connection):
                     self._ports["worker"].watch(connection)
-                case Retire(side, connection):
-                    self._ports[side].retire(connection, now)
+                case Retire(side, connection, unread):
+                    self._ports[side].retire(connection, unread, now)
                 case Log(level, text):
                     log.log(getattr(logging, level), "%s", text)
 

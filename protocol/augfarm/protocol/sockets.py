@@ -30,7 +30,6 @@ def configure(
     frame_bytes: int,
     encrypted: bool = False,
     send_messages: int = 0,
-    receive_messages: int = 0,
     kernel_gives_up: bool = True,
 ) -> None:
     """Sets heartbeats, limits and queues of a socket that is neither bound nor connected yet.
@@ -40,13 +39,13 @@ def configure(
         frame_bytes: the longest frame that is taken; a peer that sends a longer one is disconnected.
         encrypted: whether it is going to speak CURVE.
         send_messages: messages that may wait to be sent to one peer. 0, no bound: credit bounds them.
-        receive_messages: messages that may wait to be read from one peer; beyond it the peer's own queue
-            fills. 0, no bound: right where credit bounds them too, as on workers and clients.
         kernel_gives_up: whether the kernel ends a tcp connection whose peer takes nothing for GIVE_UP_MS.
     """
     # A full queue would drop on a ROUTER and block on a DEALER: flow is governed by credit alone.
     socket.sndhwm = send_messages
-    socket.rcvhwm = receive_messages
+    # No bound: where heartbeats are on and a queue of incoming messages is full, libzmq (4.3.5) aborts the
+    # whole process when the connection fails (zeromq/libzmq#4364, #3937).
+    socket.rcvhwm = 0
     socket.maxmsgsize = frame_bytes + (CURVE_OVERHEAD_BYTES if encrypted else 0)
     socket.linger = LINGER_MS
     # In libzmq's own thread: they pass while Python holds the GIL and stop with the process.
