@@ -60,7 +60,6 @@ WORKERS = (
         "The client says after 3 s that there are no workers, and waits",
         "Each batch once",
         (f"{CHAOS}/test_killed_worker.py::test_all_workers_killed_and_later_others_come",),
-        (("new workers joined, where there were none", "after they have joined"),),
     ),
     Row(
         "A worker freezes (SIGSTOP) while it augments",
