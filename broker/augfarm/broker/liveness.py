@@ -25,8 +25,8 @@ SUSPICION_S = 1.0
 #: How long a connection may stay open after its last word, in seconds: on a slow link that word has a way
 #: to go.
 RETIRED_S = 2.0
-#: What connections may have unread between them after their last words, in bytes: beyond it the oldest are cut
-#: at once. It counts for nobody's window, and a peer may open session after session and read nothing.
+#: What connections may have unread between them after their last words, in bytes: beyond it the oldest are
+#: cut at once. It counts for nobody's window, and a peer may open session after session and read nothing.
 MOST_UNREAD = 16 * 1024 * 1024
 #: What a poll of a closed connection shows; macOS has no POLLRDHUP and shows POLLHUP.
 _CLOSED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
