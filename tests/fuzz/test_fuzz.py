@@ -9,7 +9,7 @@ import pytest
 
 from .targets import TARGETS
 
-SECONDS = 10
+SECONDS = 5
 
 
 @pytest.mark.slow
