@@ -21,7 +21,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
 
+# Without atheris, which has no wheels on some machines, tests/fuzz says so and skips.
 slow: $(READY)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]'
 	$(BIN)/python -m pytest -m slow
 
 # Makes environments of its own under .venvs, and writes its table into docs/compatibility.md.

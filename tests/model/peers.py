@@ -18,7 +18,8 @@ from .attempts import identity_of
 from .wires import GARBAGE
 
 SPECS = [b"spec %d" % n for n in range(3)]
-DIGESTS = {hashlib.sha256(spec).digest(): spec for spec in SPECS}
+DIGEST_OF = [hashlib.sha256(spec).digest() for spec in SPECS]
+DIGESTS = dict(zip(DIGEST_OF, SPECS, strict=True))
 #: In the name of a batch that kills whoever augments it.
 DEADLY = b"!"
 
@@ -163,11 +164,15 @@ class Client(Peer):
             name = DEADLY if position in call.deadly else b""
             octets = call.sizes[position % len(call.sizes)]
             body = (b"%d/%d%s|%s" % (self.number, request, name, b"." * octets),)
-            digest = hashlib.sha256(SPECS[call.spec]).digest()
+            digest = DIGEST_OF[call.spec]
             self.batches[request] = Batch(call.number, position, digest, body)
             call.taken += 1
             # The index of a batch is its request here.
             self._handle(ce.BatchTaken(request, call.number, request, digest, len(body[0])), now)
+
+    def takes_in_vain(self, call, now):
+        """The loader had taken a batch while its call ended: nobody wants it."""
+        self._handle(ce.BatchTaken(self._number(), call.number, 0, DIGEST_OF[call.spec], 10), now)
 
     def ends_call(self, call, now):
         del self.calls[call.number]

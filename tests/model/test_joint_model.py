@@ -38,8 +38,10 @@ CALLS = st.builds(  # a new Call for each draw
     sizes=SIZES,
     deadly=st.sampled_from([(), (), (), (0,), (1, 2)]),
 )
-
-
+FIRST_CALLS = st.lists(CALLS, min_size=1, max_size=2)
+#: Bytes by which a result is larger than its batch.
+GROWTH = st.sampled_from([0, 0, 10, 400])
+#: After so many batches a worker leaves.
 MAX_TASKS = st.sampled_from([None, None, 1, 3])
 FAULTS = [
     "wire is cut",
@@ -53,9 +55,6 @@ FAULTS = [
     "the broker dies",
     "the broker stops",
 ]
-FIRST_CALLS = st.lists(CALLS, min_size=1, max_size=2)
-#: Bytes by which a result is larger than its batch.
-GROWTH = st.sampled_from([0, 0, 10, 400])
 
 
 def one_of(things, number):
@@ -211,10 +210,12 @@ class JointModel(RuleBasedStateMachine):
             client.hands_over(call, self.world.now)
 
     @there_are(lambda world: world.calls())
-    @rule(which=ANY)
-    def a_caller_leaves_its_call(self, which):
+    @rule(which=ANY, loader_is_late=st.booleans())
+    def a_caller_leaves_its_call(self, which, loader_is_late):
         client, call = one_of(self.world.calls(), which)
         client.ends_call(call, self.world.now)
+        if loader_is_late:
+            client.takes_in_vain(call, self.world.now)
 
     @rule(seconds=st.sampled_from([0.1, 0.01, 1.0, 3.0, 0.1, 0.1, 60.0]))
     def time_passes(self, seconds):
