@@ -108,7 +108,8 @@ class Farm:
         return ask(self.clients, PATIENCE)
 
     def worker_pids(self) -> list[int]:
-        return [int(worker["environment"]["pid"]) for worker in self.status()["workers"]]
+        environments = [worker["environment"] for worker in self.status()["workers"]]
+        return [int(each["pid"]) for each in environments if "pid" in each]  # strangers may tell none
 
     def wait_until_idle(self) -> None:
         """Wait until it has neither clients nor batches, and fail if it keeps any."""

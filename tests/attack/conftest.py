@@ -139,7 +139,7 @@ class Battlefield:
         self.farm.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def farm_at_work(tmp_path_factory):
     if not os.path.exists("/proc/self/status"):
         pytest.skip("needs /proc to see how much memory the broker has")
