@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class Deadly(iaa.Identity):
             if self.diary:
                 with open(self.diary, "a") as diary:
                     diary.write(f"{os.getpid()}\n")
+            # The answer before this must have left, or it counts the attempt: docs/protocol.md, section 13.
+            time.sleep(0.1)
             getattr(self, self.how)()
         return batch
 
@@ -47,8 +50,6 @@ class Deadly(iaa.Identity):
         sum(range(10**14))  # one call of C code, which keeps the GIL
 
     def sleep(self) -> None:
-        import time
-
         time.sleep(3600)
 
     def take_memory(self) -> None:
@@ -67,8 +68,6 @@ class StuckOnce(iaa.Identity):
         self.blocker = blocker
 
     def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
-        import time
-
         time.sleep(0.005)
         if batch.images[0].flat[0] == self.value:
             try:

@@ -19,6 +19,8 @@ from commands import sample
 
 from .raw import COMMAND, GREETING, HANDSHAKE, LONG, MORE, READY, frame, is_cut, message, pour, reset
 
+pytestmark = pytest.mark.slow
+
 both_ports = pytest.mark.parametrize("side", ["client", "worker"])
 GREETERS = {"client": m.Hello, "worker": m.Join}
 

@@ -24,6 +24,8 @@ from farms import wait_until
 
 from .raw import message, pour
 
+pytestmark = pytest.mark.slow
+
 both_ports = pytest.mark.parametrize("side", ["client", "worker"])
 
 SPEC = b"a pipeline that no worker can read"

@@ -17,6 +17,8 @@ from farms import wait_until
 
 from .raw import Peer
 
+pytestmark = pytest.mark.slow
+
 IMAGE = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
 FRAME_BYTES = 2**18
 

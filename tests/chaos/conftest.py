@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,22 @@ from chaos.recovery import save, table
 from farms import Farm, running_farm, wait_until
 
 WORKERS = 2
+#: What `make test` runs of this folder: one of each kind. The rest is slow.
+QUICK = {
+    "test_killed_at_random_moments[0]",
+    "test_frozen_while_augmenting_and_thawed_after_its_batch_was_redone[True]",
+    "test_killed_in_mid_run_again_and_again[batch]",
+    "test_what_kills_its_process_is_given_up_after_three_and_nothing_else_is[exit-options0]",
+    "test_left_in_mid_iteration",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent == here and item.name not in QUICK:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
