@@ -90,6 +90,12 @@ WORKERS = (
         ),
     ),
     Row(
+        "Workers cannot start (a module that raises, processes that die at once)",
+        "The pool gives up after four in a row in each slot; a local farm's client raises `FarmUnavailable`",
+        "An error that says why, within seconds; nothing is left",
+        ("tests/integration/test_failing_starts.py",),
+    ),
+    Row(
         "A worker is ten times as slow as the others",
         "The batch that an ordered call waits for is tried by a second worker",
         "Each batch once; see the table below",
@@ -276,6 +282,7 @@ This file is written by `python bench/reliability.py --measure`; do not edit it 
 Each line of the tables is shown by the tests named in it, on real processes and real sockets. The judge of the
 chaos suite (`tests/chaos`) is the SHA-256 of the whole stream: with `seeding="batch"` it must equal that of an
 undisturbed run on one core; with `seeding="worker"` every number comes once, and every batch equals its own replay.
+`make test` runs one of each kind of them, `make slow` all.
 
 The times are those until the first batch came that had waited for the fault or for its repair: the median, and in
 brackets the longest, of the runs on {machine}. They are no promise; a loaded machine takes longer. Batches there take
