@@ -118,7 +118,7 @@ NETWORK = (
         "Each batch once; attempts are carried over",
         (
             f"{CHAOS}/test_killed_broker.py::test_killed_in_mid_run_again_and_again",
-            f"{CHAOS}/test_killed_broker.py::test_killed_for_long_while_batches_are_at_work",
+            f"{CHAOS}/test_killed_broker.py::test_killed_for_long_while_a_batch_is_at_work",
             f"{CHAOS}/test_poison.py::test_the_count_outlives_the_broker",
         ),
         (

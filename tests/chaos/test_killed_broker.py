@@ -48,15 +48,15 @@ def test_killed_in_mid_run_again_and_again(farm, seeding):
 
 
 @pytest.mark.slow
-def test_killed_for_long_while_batches_are_at_work(farm, journal, caplog):
-    """Two batches end while there is no broker; their results are nobody's, and they are done again."""
-    with client_for(JOB, farm.clients, journal=journal, held=[8, 9], hedge=False) as client:
+def test_killed_for_long_while_a_batch_is_at_work(farm, journal, caplog):
+    """A batch ends while there is no broker; its result is nobody's, and it is done again."""
+    with client_for(JOB, farm.clients, journal=journal, held=[8], hedge=False) as client:
         results = client.imap_batches(JOB.batches(COUNT), BUFFER, with_info=True)
         got = list(itertools.islice(results, 8))
-        wait_until(lambda: journal.began(8) and journal.began(9), "two are at work")
+        wait_until(lambda: journal.began(8), "it is at work")
         kill(farm)
         journal.open_gate()
-        wait_until(lambda: journal.ended(8) and journal.ended(9), "two ended")
+        wait_until(lambda: journal.ended(8), "it has ended")
         wait_until(lambda: "no broker" in caplog.text, "the client says what it waits for")
         farm.start_broker()
         since = Stopwatch("broker back seconds after kill -9")
