@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import shlex
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -93,18 +94,24 @@ def test_no_more_than_a_hundred_and_one_warning(tmp_path, caplog, monkeypatch):
     assert "more will not be" in record.getMessage()
 
 
-@pytest.fixture
+@contextmanager
 def small_files():
-    """Files of this process end after 5,000 bytes, as on a disk that is full then."""
+    """Files of this process end after 5,000 bytes, as on a disk that is full then.
+
+    Around the tested call alone, and no fixture: pytest's own report may be going into a file, too.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_a_warning_and_leaves_nothing(tmp_path, small_files, caplog):
+def test_a_full_disk_is_a_warning_and_leaves_nothing(tmp_path, caplog):
     outcome = outcome_of()
-    dumper(tmp_path)(outcome)
+    with small_files():
+        dumper(tmp_path)(outcome)
     assert names(tmp_path) == []
     assert outcome.error.dump == outcome.error.replay_command == ""
     assert str(outcome.error).endswith("ValueError: too dark")
