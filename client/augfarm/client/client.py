@@ -170,6 +170,11 @@ class Client:
                 farm.stop()
             raise
 
+    @property
+    def workers(self) -> int:
+        """How many workers the farm has, as far as the broker has told; 0 before it has."""
+        return self._service.workers
+
     # --- calls ---------------------------------------------------------------------------------------------
 
     def imap_batches(
@@ -181,6 +186,7 @@ class Client:
         on_error: OnError = "raise",
         with_info: bool = False,
         progress: bool = False,
+        number: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         """Augment batches as they come, in order.
 
@@ -202,6 +208,8 @@ class Client:
                 ``"return"`` a :class:`FailedBatch` in its place.
             with_info: give pairs ``(batch, BatchInfo)``.
             progress: show a progress bar on standard error.
+            number: gives each batch's number, instead of counting. Called once for each, by the thread that
+                takes batches; numbers are whole and from 0, and what it raises ends the call.
 
         Raises:
             ValueError: for arguments that make no sense.
@@ -210,7 +218,7 @@ class Client:
             InvalidBatch for one that cannot be sent, FarmRefused, FarmUnavailable, and whatever `batches`
             itself raises, after all batches before it.
         """
-        return self._call(batches, output_buffer_size, True, start, on_error, with_info, progress)
+        return self._call(batches, output_buffer_size, True, start, on_error, with_info, progress, number)
 
     def imap_batches_unordered(
         self,
@@ -221,9 +229,10 @@ class Client:
         on_error: OnError = "raise",
         with_info: bool = False,
         progress: bool = False,
+        number: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         """Augment batches as they come, each handed over as soon as it is done; see :meth:`imap_batches`."""
-        return self._call(batches, output_buffer_size, False, start, on_error, with_info, progress)
+        return self._call(batches, output_buffer_size, False, start, on_error, with_info, progress, number)
 
     def map_batches(
         self,
@@ -329,6 +338,7 @@ class Client:
         on_error: OnError,
         with_info: bool,
         progress: bool,
+        number_of: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         self._check_usable()
         if not isinstance(batches, Iterable):
@@ -340,9 +350,11 @@ class Client:
         if start is not None:
             check_whole("start", start, 0, MAX_START)
             self._numbering = Numbering(int(start))
+        numbering = self._numbering
+        take = (lambda batch: numbering.take()) if number_of is None else _checked(number_of)
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
-        poster = Poster(call, self._service, self._numbering, self._request_numbers, self._digest)
+        poster = Poster(call, self._service, take, self._request_numbers, self._digest)
         bar = Progress(length_of(batches)) if progress else None
         service, hedge = self._service, self._hedge and ordered
 
@@ -370,3 +382,12 @@ class Client:
 
 def _name_of(address: str, farm: LocalFarm | None) -> str:
     return address if farm is None else "the local farm (it is starting)"
+
+
+def _checked(number_of: Callable[[Any], int]) -> Callable[[Any], int]:
+    def number(batch: Any) -> int:
+        index = number_of(batch)
+        check_whole("a batch's number", index, 0, MAX_START)
+        return int(index)
+
+    return number
