@@ -11,6 +11,7 @@ from augfarm.protocol.errors import AugfarmError
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX
 
 from ..loading import load_pipeline
+from .annotations.choosing import Wishes, choose
 from .job import Order
 from .places import check_places
 from .run import EXIT_STOPPED, Farm
@@ -54,6 +55,31 @@ def run(
         bool, typer.Option("--rgb", help="Make every image 8-bit RGB before it is augmented.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what DST holds of this run.")] = False,
+    coco: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Annotations of the images: COCO JSON.")
+    ] = None,
+    yolo: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="YOLO text files, in folders as the images; SRC if beside them."),
+    ] = None,
+    yolo_keypoints: Annotated[
+        str | None, typer.Option(metavar="K,D", help="They are poses of K points in D numbers, as 17,3.")
+    ] = None,
+    voc: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Pascal VOC XML files; where, as for --yolo.")
+    ] = None,
+    masks: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIR", help="Mask images; where, as for --yolo. May be repeated."),
+    ] = None,
+    min_visible: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Drop objects of which less than this part is left inside the image; 0: of which nothing.",
+        ),
+    ] = 0.0,
     broker: Annotated[
         str | None,
         typer.Option(envvar="AUGFARM_BROKER", help="A farm that runs; by default one is started here."),
@@ -65,7 +91,7 @@ def run(
         int | None, typer.Option(min=1, help="Workers of the farm that is started; all cores by default.")
     ] = None,
 ) -> None:
-    """Augment a folder of images into another one.
+    """Augment a folder of images into another one, with their annotations.
 
     cat.jpg becomes cat_aug0000.jpg, cat_aug0001.jpg and so on; nothing that is there is overwritten. The same
     SRC, pipeline, --seed, --copies and --batch-size give the same files, on any number of workers.
@@ -75,11 +101,23 @@ def run(
     """
     loaded = load_pipeline(pipeline)
     places = check_places(src, dst)
-    order = Order(str(places.src), copies, batch_size, _format(format), quality, rgb)
+    chosen = choose(Wishes(coco, yolo, yolo_keypoints, voc, tuple(masks or ()), min_visible), places, copies)
+    order = Order(
+        str(places.src), copies, batch_size, _format(format), quality, rgb, left_out=chosen.left_out
+    )
     if processes is not None:
         broker = None
     farm = Farm(broker, processes, keys if broker is not None else None)
-    code = run_job(loaded, places, order, farm, seed=seed, resume=resume)
+    code = run_job(
+        loaded,
+        places,
+        order,
+        farm,
+        seed=seed,
+        resume=resume,
+        forms=chosen.forms,
+        forms_settings=chosen.settings,
+    )
     sys.exit(code)
 
 

@@ -106,7 +106,7 @@ class Job:
             ManifestError: where the folder is not what the manifest says that it was.
         """
         order = self._order
-        by_stem = order.format is not None or bool(self._forms)
+        by_stem = order.format is not None or any(form.by_stem for form in self._forms)
         found = list_images(order.src, key=stem_of if by_stem else str, left_out=order.left_out)
         for unit in units_of(found, order.copies, order.batch_size):
             if isinstance(unit, Missed):
@@ -193,7 +193,7 @@ class Job:
         """Write the annotations that go into one file; only when all batches are done."""
         for form in self._forms:
             if form.last is not None:
-                later = self._later(form.name)
+                later = partial(self._later, form.name)
                 self._writer.write_by(form.last, partial(form.fill, later), replace=True)
 
     def _later(self, name: str) -> Iterator[Any]:

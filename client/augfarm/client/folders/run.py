@@ -92,7 +92,7 @@ def run(
                 job.finish()
         finally:
             writer.close()
-        return _tell(job, ending, places, order, forms, time.monotonic() - began)
+        return _tell(job, ending, places, order, time.monotonic() - began)
     finally:
         manifest.close()
 
@@ -180,9 +180,7 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _tell(
-    job: Job, ending: _Ending, places: Places, order: Order, forms: Sequence[Form], seconds: float
-) -> int:
+def _tell(job: Job, ending: _Ending, places: Places, order: Order, seconds: float) -> int:
     written = job.written + job.written_before
     facts = {"complete": ending.complete, "written": written, "images_failed": len(job.failures)}
     places.report.write_bytes(report_of(job.failures, facts))
@@ -192,9 +190,6 @@ def _tell(
         f"{written} image{'' if written == 1 else 's'} in {shown(str(places.dst))}{earlier}, "
         f"{in_words(seconds)}, {ending.rate:.1f} images/s"
     )
-    for form in forms:
-        for note in form.notes():
-            say(note)
     if job.failures:
         say(f"{len(job.failures)} failed:")
         for line in job.failures.lines(order.copies):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
 from .bundle import Augmented, Bundle
 
-__all__ = ["Form", "Written"]
+__all__ = ["Form", "Later", "Written"]
+
+#: What waited for the end, in the order of the copies; may be called more than once.
+Later = Callable[[], Iterator[Any]]
 
 
 @dataclass
@@ -29,6 +32,8 @@ class Form(Protocol):
 
     #: How the manifest calls it.
     name: str
+    #: Whether files are found by an image's name without its suffix, so that it must be the only one.
+    by_stem: bool
     #: The file below DST that is written at the end, or None.
     last: str | None
 
@@ -55,12 +60,5 @@ class Form(Protocol):
             token: what :meth:`read` gave.
         """
 
-    def fill(self, later: Iterator[Any], file: BinaryIO) -> None:
-        """Write the file that is written at the end.
-
-        Args:
-            later: what waited, in the order of the copies.
-        """
-
-    def notes(self) -> list[str]:
-        """What the user should know at the end, a line each."""
+    def fill(self, later: Later, file: BinaryIO) -> None:
+        """Write the file that is written at the end."""
