@@ -3,13 +3,16 @@
 import io
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from augfarm.client.folders.names import output_name
-from folders.samples import break_some, files_of, make_folder
+from augfarm.client.loading import load_spec
+from folders.samples import break_some, command, files_of, make_folder
 
 KINDS = {
     "cat_aug0001.jpg": ("JPEG", "RGB", (80, 60)),
@@ -136,3 +139,34 @@ def test_anothers_file_is_not_overwritten(images, tmp_path, augfarm_run):
     augfarm_run(images, tmp_path / "dst", "--seed", 5, "--resume")
     augfarm_run(images, tmp_path / "whole", "--seed", 5)
     assert files_of(tmp_path / "dst") == files_of(tmp_path / "whole")
+
+
+def test_the_client_needs_neither_imgaug_nor_pillow(images, tmp_path, pipeline, two_workers):
+    spec = tmp_path / "spec.json"
+    spec.write_bytes(load_spec(f"{pipeline}:augmenter"))
+    names = ("imgaug", "cv2", "imageio", "scipy", "skimage", "PIL")
+    code = (
+        "import sys\n"
+        "class Block:\n    def find_spec(self, name, *_):\n"
+        f"        if name.split('.')[0] in {names}: raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from augfarm.client.folders.__main__ import main\n"
+        "main()"
+    )
+    words = [spec, images, tmp_path / "dst", "--broker", two_workers.clients]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(files_of(tmp_path / "dst")) == 9
+
+
+def test_the_program_runs_it_and_has_help(two_workers):
+    done = subprocess.run(command("--help"), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    for option in ("--copies", "--resume", "--coco", "--min-visible"):
+        assert option in done.stdout

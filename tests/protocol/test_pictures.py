@@ -165,6 +165,22 @@ def test_a_profile_is_kept_and_so_is_a_lossless_webp_and_a_compression():
     assert opened(again(packed, "tiff")).info["compression"] == "tiff_lzw"
 
 
+@pytest.mark.parametrize("format", ["GIF", "PPM"])
+def test_other_formats_are_read_and_written_as_one_of_ours(format):
+    picture = decode_picture(saved(Image.fromarray(GREY), format), PLENTY)
+    assert picture.pixels.shape == (13, 17, 3 if format == "GIF" else 1)
+    assert opened(again(saved(COLOUR, "PPM"), "png")).mode == "RGB"
+
+
+def test_of_a_camera_file_with_previews_the_photograph_is_taken():
+    octets = saved(Image.fromarray(COLOUR), "MPO", save_all=True, append_images=[Image.fromarray(COLOUR[:5])])
+    assert opened(octets).format == "MPO"
+    assert decode_picture(octets, PLENTY).pixels.shape == (13, 17, 3)
+    frames = saved(Image.fromarray(COLOUR), "TIFF", save_all=True, append_images=[Image.fromarray(COLOUR)])
+    with pytest.raises(Misfit, match="an animation of 2 images"):
+        decode_picture(frames, PLENTY)
+
+
 def test_quality_tells():
     octets = saved(COLOUR, "PNG")
     assert len(again(octets, "jpeg", 10)) < len(again(octets, "jpeg")) < len(again(octets, "jpeg", 100))

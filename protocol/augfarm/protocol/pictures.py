@@ -21,8 +21,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 #: The formats that are written, as Pillow calls them.
 FORMATS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "tiff": "TIFF", "bmp": "BMP"}
-#: Those that are read; others that Pillow knows run programs, as EPS does. MPO is a JPEG with more behind it.
-_READ = (*FORMATS.values(), "MPO", "GIF", "PPM")
+#: Those that are read; others that Pillow knows run programs, as EPS does.
+_READ = (*FORMATS.values(), "GIF", "PPM")
 _WITH_ALPHA = ("png", "webp", "tiff")
 _WITH_16_BITS = ("png", "tiff")
 _WITH_PALETTE = ("png", "tiff", "bmp")
@@ -114,7 +114,7 @@ def _decode(octets: bytes, most: int) -> Picture:
 
     with Image.open(io.BytesIO(octets), formats=_READ) as file:
         frames = getattr(file, "n_frames", 1)
-        if frames != 1 and file.format != "MPO":
+        if frames != 1 and file.format != "MPO":  # MPO is a JPEG with previews behind it, as cameras write
             raise Misfit(f"an animation of {frames} images, expected one image")
         deep = _is_deep(file, octets)
         size = file.width * file.height * _bytes_per_pixel(file, deep)

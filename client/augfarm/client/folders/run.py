@@ -100,8 +100,11 @@ def run(
 @dataclass
 class _Ending:
     complete: bool = False
-    #: Images per second.
+    #: Copies per second, from the first result on.
     rate: float = 0.0
+    #: What workers spent on them, and what they had, in seconds: from the first result on.
+    augmenting: float = 0.0
+    available: float = 0.0
 
 
 def _work(job: Job, pipeline: Any, farm: Farm, seed: int, order: Order) -> _Ending:
@@ -121,12 +124,19 @@ def _work(job: Job, pipeline: Any, farm: Farm, seed: int, order: Order) -> _Endi
                 isolate=True,
             ) as client,
             contextlib.closing(
-                client.imap_batches_unordered(job.batches(), on_error="return", number=job.number)
+                client.imap_batches_unordered(
+                    job.batches(), on_error="return", with_info=True, number=job.number
+                )
             ) as results,
         ):
-            before = 0
-            for result in results:
+            before, last = 0, time.monotonic()
+            for result, info in results:
                 steps = [job.take(result), *job.take_empty()]
+                now = time.monotonic()
+                if ending.available or ending.augmenting:  # the first one waited for the farm to start
+                    ending.available += (now - last) * client.workers
+                ending.augmenting += info.seconds_augmenting
+                last = now
                 view.skip(job.done_before - before)
                 before = job.done_before
                 for step in steps:
@@ -182,13 +192,22 @@ def _stoppable() -> Iterator[None]:
 
 def _tell(job: Job, ending: _Ending, places: Places, order: Order, seconds: float) -> int:
     written = job.written + job.written_before
-    facts = {"complete": ending.complete, "written": written, "images_failed": len(job.failures)}
+    facts = {
+        "complete": ending.complete,
+        "written": written,
+        "images_failed": len(job.failures),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(ending.rate, 3),
+        "seconds_augmenting": round(ending.augmenting, 3),
+        "worker_seconds": round(ending.available, 3),
+    }
     places.report.write_bytes(report_of(job.failures, facts))
     earlier = f" ({job.written_before} of them before)" if job.written_before else ""
     say: Callable[[str], None] = print
     say(
         f"{written} image{'' if written == 1 else 's'} in {shown(str(places.dst))}{earlier}, "
-        f"{in_words(seconds)}, {ending.rate:.1f} images/s"
+        + in_words(seconds)
+        + (f", {ending.rate:.1f} images/s" if ending.rate else "")
     )
     if job.failures:
         say(f"{len(job.failures)} failed:")

@@ -18,7 +18,8 @@ class View:
     """Shows how far a run is; for one thread."""
 
     def __init__(self) -> None:
-        self._rate = Rate(time.monotonic())
+        #: From the first result on: before that the farm starts.
+        self._rate: Rate | None = None
         self._line_at = time.monotonic() + LINE_INTERVAL_S
         self.total: int | None = None
         self._done = 0
@@ -36,32 +37,35 @@ class View:
         now = time.monotonic()
         self._done += images
         self._failed += failed
-        self._rate.advance(images, now)
+        if self._rate is None:
+            self._rate = Rate(now)
+        else:
+            self._rate.advance(images, now)
         if self._bar is not None:
-            notes = self._notes(now, workers)
+            notes = self._notes(self._rate, now, workers)
             self._bar.update(self._task, completed=self._done, total=self.total, notes=", ".join(notes))
         elif now >= self._line_at:
             self._line_at = now + LINE_INTERVAL_S
             of = f" of {self.total}" if self.total is not None else ""
             print(
-                f"{self._done}{of} images, {', '.join(self._notes(now, workers))}",
+                f"{self._done}{of} images, {', '.join(self._notes(self._rate, now, workers))}",
                 file=sys.stderr,
                 flush=True,
             )
 
     def overall(self) -> float:
-        """Images per second since the beginning."""
-        return self._rate.overall(time.monotonic())
+        """Images per second since the first result."""
+        return 0.0 if self._rate is None else self._rate.overall(time.monotonic())
 
     def close(self) -> None:
         """Leave the bar as it stands."""
         if self._bar is not None:
             self._bar.stop()
 
-    def _notes(self, now: float, workers: int) -> list[str]:
-        notes = [f"{self._rate.per_second(now):.1f} images/s"]
+    def _notes(self, rate: Rate, now: float, workers: int) -> list[str]:
+        notes = [f"{rate.per_second(now):.1f} images/s"]
         if self.total is not None:
-            left = self._rate.seconds_left(max(0, self.total - self._done), now)
+            left = rate.seconds_left(max(0, self.total - self._done), now)
             if left is not None:
                 notes.append(f"{in_words(left)} left")
         notes.append(f"{workers} worker{'' if workers == 1 else 's'}")
