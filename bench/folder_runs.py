@@ -23,16 +23,18 @@ from typing import Any
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # before numpy: all three have one thread a process
 
+from scaffold import machine, save  # noqa: E402  first: it makes imgaug importable, and finds tests/
+
+# isort: split
 import cv2  # noqa: E402
 import imageio.v3 as iio  # noqa: E402
 import numpy as np  # noqa: E402
-from imgaug import augmenters as iaa  # noqa: E402
-from PIL import Image  # noqa: E402
-from scaffold import machine, save  # noqa: E402  and tests/ is on the path now
-
-from augfarm.protocol import pipelines  # noqa: E402
 from farms import running_farm, wait_until  # noqa: E402
 from folders.dataset import draw  # noqa: E402
+from imgaug import augmenters as iaa  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from augfarm.protocol import pipelines  # noqa: E402
 
 WORKERS = 2
 IMAGES = 800
