@@ -8,6 +8,7 @@ Writes bench/results/folders.json or folders-files.json.
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
@@ -29,12 +30,12 @@ from scaffold import machine, save  # noqa: E402  first: it makes imgaug importa
 import cv2  # noqa: E402
 import imageio.v3 as iio  # noqa: E402
 import numpy as np  # noqa: E402
-from farms import running_farm, wait_until  # noqa: E402
-from folders.dataset import draw  # noqa: E402
 from imgaug import augmenters as iaa  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from augfarm.protocol import pipelines  # noqa: E402
+from farms import running_farm, wait_until  # noqa: E402
+from folders.dataset import draw  # noqa: E402
 
 WORKERS = 2
 IMAGES = 800
@@ -71,15 +72,25 @@ def loop(src: Path, dst: Path, spec: Path) -> dict[str, float]:
     return {"seconds": time.perf_counter() - began}
 
 
-def _pooled(paths: tuple[Path, Path]) -> None:
+_augmenter: Any = None
+
+
+def _begin() -> None:
+    """In each process of the pool; without it all would draw the same."""
+    global _augmenter
     cv2.setNumThreads(1)
-    one(pipeline(), *paths)
+    _augmenter = pipeline()
+    _augmenter.seed_(os.getpid())
+
+
+def _pooled(paths: tuple[Path, Path]) -> None:
+    one(_augmenter, *paths)
 
 
 def pool(src: Path, dst: Path, spec: Path) -> dict[str, float]:
     began = time.perf_counter()
     tasks = [(source, dst / source.name) for source in sorted(src.iterdir())]
-    with multiprocessing.get_context("fork").Pool(WORKERS) as processes:
+    with multiprocessing.get_context("fork").Pool(WORKERS, initializer=_begin) as processes:
         for _ in processes.imap_unordered(_pooled, tasks, chunksize=8):
             pass
     return {"seconds": time.perf_counter() - began}
@@ -137,8 +148,8 @@ def speed(directory: Path) -> None:
 def files(directory: Path) -> None:
     spec = directory / "spec.json"
     spec.write_bytes(pipelines.encode(iaa.Identity()))
-    whole = directory / "one.png"
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(whole)
+    sink = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(sink, "PNG")
     found = {}
     with running_farm(directory, WORKERS) as farm:
         for count in (1_000, 100_000):
@@ -147,7 +158,7 @@ def files(directory: Path) -> None:
                 folder = src / f"{number // 10_000}"
                 if number % 10_000 == 0:
                     folder.mkdir(parents=True)
-                os.link(whole, folder / f"{number:06}.png")
+                (folder / f"{number:06}.png").write_bytes(sink.getvalue())
             words = [AUGFARM, "run", spec, src, dst, "--broker", farm.clients, "--batch-size", 64]
             began = time.perf_counter()
             child = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL)

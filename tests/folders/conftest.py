@@ -31,8 +31,12 @@ def pipeline(tmp_path):
 def augfarm_run(pipeline, two_workers, monkeypatch):
     """Runs `augfarm run` in this process: ``augfarm_run(src, dst, "--copies", 2)``; returns what it said."""
 
-    def run(src, dst, *options, name="augmenter", code=0):
-        words = [f"{pipeline}:{name}", src, dst, "--broker", two_workers.clients, *options]
+    given = pipeline
+
+    def run(src, dst, *options, name="augmenter", code=0, pipeline=None):
+        words = [pipeline or f"{given}:{name}", src, dst, *options]
+        if "--broker" not in options:
+            words += ["--broker", two_workers.clients]
         monkeypatch.setattr(sys, "argv", ["augfarm run", *map(str, words)])
         stdout, stderr = io.StringIO(), io.StringIO()
         with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:

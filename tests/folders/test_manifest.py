@@ -78,9 +78,22 @@ def test_a_run_that_ended_in_its_first_line_begins_anew(path, torn):
 
 
 def test_a_run_that_is_there_is_not_begun_again_by_accident(path):
-    opened(path).close()
+    first = opened(path)
+    first.add(entry(0, CAT))
+    first.close()
     with pytest.raises(ManifestError, match="holds a run already: --resume"):
         opened(path, resume=False)
+
+
+def test_a_run_that_did_nothing_is_begun_anew(path):
+    first = opened(path)
+    first.claim("all.json")
+    first.close()
+    again = opened(path, {**SETTINGS, "copies": 9}, resume=False)
+    assert again.settings["copies"] == 9
+    assert not again.claimed
+    again.close()
+    assert opened(path, {**SETTINGS, "copies": 9}).claimed == set()
 
 
 def test_another_run_is_named_by_what_differs(path):

@@ -1,7 +1,9 @@
 """`augfarm run` as a user knows it, on a farm of two workers."""
 
+import importlib.util
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from PIL import Image, ImageOps
 
 from augfarm.client.folders.names import output_name
 from augfarm.client.loading import load_spec
-from folders.samples import break_some, command, files_of, make_folder
+from folders.samples import break_some, command, files_of, make_folder, photograph
 
 KINDS = {
     "cat_aug0001.jpg": ("JPEG", "RGB", (80, 60)),
@@ -24,6 +26,12 @@ KINDS = {
     "animals/wild/scan_aug0001.tif": ("TIFF", "RGB", (50, 60)),
     "lying_aug0001.JPG": ("JPEG", "RGB", (60, 80)),
 }
+
+
+def png(pixels):
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, "PNG")
+    return sink.getvalue()
 
 
 def opened(octets):
@@ -139,6 +147,30 @@ def test_anothers_file_is_not_overwritten(images, tmp_path, augfarm_run):
     augfarm_run(images, tmp_path / "dst", "--seed", 5, "--resume")
     augfarm_run(images, tmp_path / "whole", "--seed", 5)
     assert files_of(tmp_path / "dst") == files_of(tmp_path / "whole")
+
+
+def test_names_that_are_no_text_and_files_that_are_far_down(tmp_path, augfarm_run):
+    src = tmp_path / "src"
+    deep = src.joinpath(*["deep"] * 20)
+    deep.mkdir(parents=True)
+    (deep / "ü$ '\n.png").write_bytes(png(photograph((20, 20))))
+    (src / os.fsdecode(b"caf\xe9.png")).write_bytes(png(photograph((20, 20))))
+    (src / os.fsdecode(b"bad\xe9.png")).write_bytes(b"no")
+    done = augfarm_run(src, tmp_path / "dst", code=1)
+    assert "bad\\xe9.png: is no image file" in done.stdout
+    names = {os.path.basename(path) for path in files_of(tmp_path / "dst")}
+    assert names == {"ü$ '\n_aug0000.png", os.fsdecode(b"caf\xe9_aug0000.png")}
+    augfarm_run(src, tmp_path / "dst", "--resume", code=1)
+
+
+def test_a_farm_that_cannot_be_had_is_what_the_error_says(images, tmp_path, augfarm_run, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.delenv("AUGFARM_BROKER", raising=False)
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "imgaug" else find_spec(name)
+    )
+    done = augfarm_run(images, tmp_path / "dst", "--processes", 1, code=2)
+    assert "augfarm run: a local farm needs imgaug here: pip install" in done.stderr
 
 
 def test_the_client_needs_neither_imgaug_nor_pillow(images, tmp_path, pipeline, two_workers):

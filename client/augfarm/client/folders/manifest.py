@@ -87,7 +87,8 @@ class Manifest:
             except OSError:
                 raise ManifestError(f"{path.parent.parent} is in use by another run") from None
             self._end, first = self._read()
-            if first is None:
+            if first is None or not (resume or self._offsets):  # nothing was done by it
+                self.claimed.clear()
                 os.ftruncate(self._descriptor, 0)
                 self._end = 0
                 if settings["seed"] is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from augfarm.protocol import pipelines
+from augfarm.protocol.errors import AugfarmError
 
 from ..client import Client
 from .annotations.form import Form
@@ -145,6 +146,8 @@ def _work(job: Job, pipeline: Any, farm: Farm, seed: int, order: Order) -> _Endi
             ending.complete = True
     except KeyboardInterrupt:
         pass
+    except AugfarmError:  # some of which are OSErrors too
+        raise
     except OSError as error:
         raise ValueError(
             f"cannot write {shown(str(error.filename or 'DST'))}: {error.strerror or error}. "
