@@ -12,6 +12,7 @@ import io
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -109,6 +110,12 @@ def run(src: Path, dst: Path, spec: Path) -> dict[str, float]:
     }
 
 
+def cpu_seconds() -> float:
+    """Of this process and all that have ended below it."""
+    whole = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in whole)
+
+
 CONTENDERS = {"plain loop, one core": loop, "multiprocessing.Pool(2)": pool, "augfarm run, 2 workers": run}
 
 
@@ -125,7 +132,8 @@ def speed(directory: Path) -> None:
         for name, contender in CONTENDERS.items():
             dst = directory / "dst"
             dst.mkdir()
-            found[name].append(contender(src, dst, spec))
+            before = cpu_seconds()
+            found[name].append(contender(src, dst, spec) | {"cpu_seconds": cpu_seconds() - before})
             assert len(list(dst.glob("*.jpg"))) == IMAGES
             shutil.rmtree(dst)
             print(number, name, found[name][-1], flush=True)
@@ -135,6 +143,8 @@ def speed(directory: Path) -> None:
         started = [each["rate_once_started"] for each in rounds if "rate_once_started" in each]
         busy = [each["busy"] for each in rounds if "busy" in each]
         text = f"{name:26} {statistics.median(rates):6.1f} images/s ({min(rates):.1f} to {max(rates):.1f})"
+        cpu = statistics.median(each["cpu_seconds"] for each in rounds)
+        text += f", {1000 * cpu / IMAGES:.1f} CPU seconds per 1,000"
         if started:
             text += (
                 f", {statistics.median(started):.1f} once started, workers busy {statistics.median(busy):.0%}"

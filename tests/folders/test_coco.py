@@ -133,6 +133,11 @@ def test_the_size_is_that_of_the_new_image(tmp_path):
     np.testing.assert_array_equal(rle.decode_rle(objects[1]["segmentation"], (40, 40)), OVER[:40, :40])
 
 
+def test_masks_of_other_forms_are_not_taken_for_its_own(tmp_path):
+    later = through(form(tmp_path), iaa.Fliplr(1.0), maps=2).later
+    assert later == through(form(tmp_path), iaa.Fliplr(1.0)).later
+
+
 def test_an_image_that_it_does_not_name_is_not_in_it(tmp_path):
     assert through(form(tmp_path), iaa.Identity(), path="b.png") is None
     assert form(tmp_path).missing(tmp_path) == ["a.png"]

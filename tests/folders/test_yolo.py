@@ -64,6 +64,12 @@ def test_keypoints_that_leave_the_image_are_no_longer_marked(tmp_path):
     assert line.split()[5:] == ["0.400000", "0.233333", "0", "0"]
 
 
+def test_keypoints_that_are_not_marked_stay_so(tmp_path):
+    right = iaa.Affine(translate_px={"x": 8})
+    (line,) = labels(tmp_path, POSE, right, keypoints=(3, 3))
+    assert line.split()[5:] == ["0.500000", "0.500000", "2", "0", "0", "0", "0.700000", "0.250000", "1"]
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [

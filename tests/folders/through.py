@@ -13,9 +13,15 @@ from augfarm.protocol.codec import decode_body
 from augfarm.protocol.seeds import Seed
 
 
-def through(form, augmenter, path="a.png", size=(60, 80), copy=0, output="a_aug0000.png"):
-    """What the form writes for one image; None where it has nothing for it."""
+def through(form, augmenter, path="a.png", size=(60, 80), copy=0, output="a_aug0000.png", maps=0):
+    """What the form writes for one image; None where it has nothing for it.
+
+    Args:
+        maps: so many maps are in the bundle already.
+    """
     bundle = Bundle(size)
+    for _ in range(maps):
+        bundle.add_map(np.ones(size, int))
     token = form.read(path, bundle)
     if token is None:
         return None
