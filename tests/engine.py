@@ -6,8 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,29 +122,3 @@ class Project:
         self.compose("--profile", "trainer", "down", "-v", "--remove-orphans", "--timeout", "5")
         for image in ("broker", "client", "worker"):
             self.docker("image", "rm", f"augfarm-{image}:{TAG}", check=False)
-
-
-class Meanwhile:
-    """Does something in a thread; :meth:`finish` waits for it and raises what it raised."""
-
-    def __init__(self, action: Callable[[], object]) -> None:
-        self._action = action
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it has ended; waits so long for it."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def finish(self) -> None:
-        assert self.wait(2 * PATIENCE_WITH_CONTAINERS), "it never ended"
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            self._action()
-        except BaseException as error:
-            self._error = error

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from augfarm.client import Client
+from chaos.faults import Background
 from compose import job
-from engine import TAG, Meanwhile, Project, running_engine
+from engine import PATIENCE_WITH_CONTAINERS, TAG, Project, running_engine
 
 #: More than any run here takes.
 MOST_BATCHES = 500
@@ -76,12 +77,13 @@ def _batches(actions: tuple[Callable[[], object], ...]) -> Iterator[Any]:
     numbers = iter(range(MOST_BATCHES))
     yield from _some(numbers, 2 * BUFFER)
     for action in actions:
-        meanwhile = Meanwhile(action)
+        done = Background(action)
         for number in numbers:
             yield job.batch(number)
-            if meanwhile.wait(0.1):
+            done.join(0.1)
+            if not done.is_alive():
                 break
-        meanwhile.finish()
+        done.finish(2 * PATIENCE_WITH_CONTAINERS)
         yield from _some(numbers, 2 * BUFFER)
 
 
