@@ -7,14 +7,13 @@ import time
 
 import pytest
 
-from augfarm.client.report import ask
 from augfarm.protocol.keys import make_keys
 from augfarm.protocol.limits import RECONNECT_MAX_S
 from chaos.augmenters import Noted
 from chaos.faults import children_of
 from chaos.hosts import Host, inside, joined, namespaces
 from chaos.jobs import Job, client_for, judge
-from farms import PATIENCE, Farm, wait_until
+from farms import KeyedFarm, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +21,7 @@ TRAINER, BROKER_FOR_TRAINER = "10.77.1.1", "10.77.1.2"
 BROKER_FOR_WORKER, WORKER = "10.77.2.1", "10.77.2.2"
 
 
-class FarmOfThreeHosts(Farm):
+class FarmOfThreeHosts(KeyedFarm):
     """The broker listens for trainers on one link and for workers on the other."""
 
     def __init__(self, directory, names):
@@ -30,21 +29,19 @@ class FarmOfThreeHosts(Farm):
         self.trainer = Host(trainer, TRAINER)
         self.broker_host = Host(broker, BROKER_FOR_TRAINER)
         self.worker_host = Host(workers, WORKER)
-        self.keys = directory / "keys"
-        make_keys(self.keys)
-        options = ("--keys", str(self.keys / "broker"))
-        super().__init__(directory, extra=options, imports=(Noted.__module__,))
+        keys = directory / "keys"
+        make_keys(keys)
+        super().__init__(directory, keys, imports=(Noted.__module__,))
         self.clients = f"tcp://{BROKER_FOR_TRAINER}:5555"
         self.workers = f"tcp://{BROKER_FOR_WORKER}:5556"
 
     def start_broker(self):
         with inside(self.broker_host):
-            self.broker = self._start("augfarm.broker", self.broker_arguments())
-        self.status()
+            super().start_broker()
 
     def status(self):
         with inside(self.broker_host):
-            return ask(self.clients, PATIENCE, str(self.keys))
+            return super().status()
 
     def begin_workers(self, count, *arguments, host=None):
         with inside(host or self.worker_host):

@@ -108,7 +108,8 @@ class BrokerKeys:
         folder = self._folder / f"{role}s"
         try:
             files = sorted(folder.glob("*.key"))
-            stamp = [(file.name, file.stat().st_mtime_ns) for file in files]
+            # The size, too: a file that is seen empty and written a moment later may have the same time.
+            stamp = [(file.name, (at := file.stat()).st_mtime_ns, at.st_size) for file in files]
         except OSError:
             return frozenset()
         known = self._stamps.get(role)
