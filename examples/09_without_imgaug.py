@@ -55,7 +55,7 @@ def main() -> None:
     digest, workers = hashlib.sha256(), set()
     began = time.perf_counter()
     with Client(PIPELINE, seed=1, seeding="batch") as client:
-        for batch, info in client.imap_batches(batches(count, size), with_info=True):
+        for batch, info in client.imap_batches(batches(count, size), with_info=True, progress=True):
             workers.add(info.worker_id)
             for name in ("images", "keypoints", "bounding_boxes"):
                 for part in batch[name]:

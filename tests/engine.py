@@ -24,6 +24,8 @@ TAG = "test"
 #: How long the engine may take for what it does at once on an idle machine, in seconds: eight containers that
 #: import imgaug on two busy cores take more than a minute.
 PATIENCE_WITH_CONTAINERS = 300.0
+#: How long engine-up may take, in seconds: 40 where all is well and nothing is there yet.
+ENGINE_UP_TIMEOUT = 180.0
 
 Environment = dict[str, str]
 
@@ -32,19 +34,30 @@ Environment = dict[str, str]
 def running_engine() -> Iterator[Environment]:
     """The environment in which `docker compose` works. Skips the test where there is no engine."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUGFARM_", "COMPOSE_"))}
-    if _answers(environment, "version") and _answers(environment, "compose", "version"):
-        yield environment
-        return
-    if os.geteuid() != 0 or not ENGINE_UP.exists():
-        pytest.skip("needs a container engine with compose, or root and engine-up ($AUGFARM_ENGINE_UP)")
     was_running = _answers(environment, "version")
-    done = subprocess.run(["bash", ENGINE_UP], stdout=subprocess.PIPE, text=True, check=True)
-    environment |= dict(re.findall(r"^export (\w+)=(.*)$", done.stdout, re.MULTILINE))
+    if os.geteuid() == 0 and ENGINE_UP.exists():
+        # Also beside one that runs, which may lack compose or the base image.
+        environment |= _bring_up()
+    elif not was_running or not _answers(environment, "compose", "version"):
+        pytest.skip("needs a container engine with compose, or root and engine-up ($AUGFARM_ENGINE_UP)")
     try:
         yield environment
     finally:
-        if not was_running:
+        if not was_running and ENGINE_UP.exists():
             subprocess.run(["bash", ENGINE_UP.with_name("engine-down")], check=True)
+
+
+def _bring_up() -> Environment:
+    try:
+        done = subprocess.run(
+            ["bash", ENGINE_UP], capture_output=True, text=True, check=False, timeout=ENGINE_UP_TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"needs a container engine: {ENGINE_UP} has not made one in {ENGINE_UP_TIMEOUT:.0f} s")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        pytest.skip(f"needs a container engine: {ENGINE_UP} made none: {last}")
+    return dict(re.findall(r"^export (\w+)=(.*)$", done.stdout, re.MULTILINE))
 
 
 def _answers(environment: Environment, *command: str) -> bool:
@@ -109,6 +122,12 @@ class Project:
     def hosts(self) -> list[str]:
         """The containers whose workers have joined, by the beginning of their ids."""
         return [worker["environment"]["host"] for worker in self.status()["workers"]]
+
+    def started(self) -> dict[str, str]:
+        """When each long-running container was started last."""
+        containers = self.containers("broker") + self.containers("worker")
+        said = self.docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", *containers).stdout
+        return dict(line.split() for line in said.splitlines())  # type: ignore[misc]
 
     def crash(self, container: str) -> None:
         """Kill all that runs in a container. Unlike `docker kill`, nobody has told the engine to."""

@@ -15,7 +15,7 @@ from compose import job
 from engine import PATIENCE_WITH_CONTAINERS, TAG, Project, running_engine
 
 #: More than any run here takes.
-MOST_BATCHES = 500
+MOST_BATCHES = 300
 #: What is loaded ahead. Two for each worker.
 BUFFER = 16
 
@@ -43,7 +43,8 @@ def farm(project: Project) -> Project:
 def expected(project: Project) -> list[str]:
     """The digest of each batch of the job, by plain imgaug in a worker's container."""
     source = Path(job.__file__).read_text()
-    run = ("run", "--rm", "-i", "--network", "none", f"augfarm-worker:{TAG}", "python", "-")
+    run = ("run", "--rm", "-i", "--network", "none", "-e", "OPENBLAS_NUM_THREADS=1")
+    run += (f"augfarm-worker:{TAG}", "python", "-")
     return project.docker(*run, str(MOST_BATCHES), input=source).stdout.split()
 
 
@@ -80,7 +81,7 @@ def _batches(actions: tuple[Callable[[], object], ...]) -> Iterator[Any]:
         done = Background(action)
         for number in numbers:
             yield job.batch(number)
-            done.join(0.1)
+            done.join(0.2)
             if not done.is_alive():
                 break
         done.finish(2 * PATIENCE_WITH_CONTAINERS)
