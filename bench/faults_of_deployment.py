@@ -36,7 +36,7 @@ CONTAINERS = (
 KEYS = (
     Row(
         "Somebody with a wrong key, without keys, or with one of another role, on the farm's network",
-        "The handshake fails; of a refused key its holder is told, and the broker's log. HTTP gives health alone",
+        "The handshake fails; who holds a refused key is told, and the log is. HTTP gives health alone",
         "No job, no place as a worker, no report; others lose nothing",
         (
             CURVE,
