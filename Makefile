@@ -27,7 +27,8 @@ slow: $(READY)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]'
 	$(BIN)/python -m pytest -m slow
 
-# Needs docker with compose; without it, and without $AUGFARM_ENGINE_UP, its tests are skipped.
+# Needs docker with compose, or root and a script that starts one: $AUGFARM_ENGINE_UP, or engine-up in
+# ../shared/tools. Without either its tests are skipped.
 compose-test: $(READY)
 	$(BIN)/python -m pytest -m compose tests/compose
 

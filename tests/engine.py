@@ -24,8 +24,8 @@ TAG = "test"
 #: How long the engine may take for what it does at once on an idle machine, in seconds: eight containers that
 #: import imgaug on two busy cores take more than a minute.
 PATIENCE_WITH_CONTAINERS = 300.0
-#: How long engine-up may take, in seconds: 40 where all is well and nothing is there yet.
-ENGINE_UP_TIMEOUT = 180.0
+#: How long engine-up may take, in seconds: 40 on an idle machine where nothing is there yet.
+ENGINE_UP_TIMEOUT = 300.0
 
 Environment = dict[str, str]
 
