@@ -17,16 +17,16 @@ from augfarm.protocol.errors import AugfarmError, ClosedError
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
 from augfarm.protocol.processes import resolve_processes
-from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, Seed, Seeding
+from augfarm.protocol.seeds import IMGAUG_SEED_MAX, Seed, Seeding
 
 from .answers import Answers
-from .arguments import check_arguments, check_whole
+from .arguments import check_arguments, check_call, checked
 from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
 from .forks import Maker
 from .local import LocalFarm
-from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
+from .outcomes import BatchInfo, OnError, Outcome
 from .posting import Poster
 from .progress import Progress, length_of
 from .results import AsyncResult
@@ -36,9 +36,6 @@ from .session import Session
 __all__ = ["Client"]
 
 _logger = logging.getLogger("augfarm.client")
-
-#: Numbers count up from `start`, and must stay numbers of the wire.
-MAX_START = SEED_MAX // 2
 
 #: Where `Client` looks for its broker when it is given no address.
 ADDRESS_VARIABLE = "AUGFARM_BROKER"
@@ -341,17 +338,10 @@ class Client:
         number_of: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         self._check_usable()
-        if not isinstance(batches, Iterable):
-            raise ValueError(f"expected an iterable of batches, got {type(batches).__name__}")
-        if buffer is not None:
-            check_whole("output_buffer_size", buffer, 1)
-        if on_error not in ON_ERROR:
-            raise ValueError(f"expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+        check_call(batches, buffer, on_error, start)
         if start is not None:
-            check_whole("start", start, 0, MAX_START)
             self._numbering = Numbering(int(start))
-        numbering = self._numbering
-        take = (lambda batch: numbering.take()) if number_of is None else _checked(number_of)
+        take = self._numbering.take if number_of is None else checked(number_of)
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
         poster = Poster(call, self._service, take, self._request_numbers, self._digest)
@@ -382,12 +372,3 @@ class Client:
 
 def _name_of(address: str, farm: LocalFarm | None) -> str:
     return address if farm is None else "the local farm (it is starting)"
-
-
-def _checked(number_of: Callable[[Any], int]) -> Callable[[Any], int]:
-    def number(batch: Any) -> int:
-        index = number_of(batch)
-        check_whole("a batch's number", index, 0, MAX_START)
-        return int(index)
-
-    return number
