@@ -294,7 +294,7 @@ def _with_palette(pixels: Array, alpha: Array | None) -> tuple[Any, dict[str, An
     if len(colours) > 256:
         return None
     table = colours.view(np.uint8).reshape(-1, 4)
-    image = Image.fromarray(which.reshape(pixels.shape[:2]).astype(np.uint8), "L")
+    image = Image.fromarray(which.reshape(pixels.shape[:2]).astype(np.uint8))
     image.putpalette(table[:, :3].tobytes())
     return image, {} if alpha is None else {"transparency": table[:, 3].tobytes()}
 
