@@ -51,6 +51,12 @@ def demo(context: typer.Context) -> None:
     _become("augfarm.client.demo", context.args)
 
 
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def preview(context: typer.Context) -> None:
+    """Draw a contact sheet of what a pipeline does to images. See `augfarm preview --help`."""
+    _become("augfarm.client.preview", context.args)
+
+
 @app.command()
 def spec(
     pipeline: Annotated[str, typer.Argument(help="file.py:name, module:name, or a spec file.")],

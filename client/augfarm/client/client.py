@@ -9,7 +9,7 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from augfarm.protocol import batches as batch_forms
 from augfarm.protocol import pipelines
@@ -25,13 +25,16 @@ from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
 from .forks import Maker
-from .local import LocalFarm
+from .local import LocalFarm, name_of
 from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
 from .posting import Poster
 from .progress import Progress, length_of
 from .results import AsyncResult
 from .service import Service
 from .session import Session
+
+if TYPE_CHECKING:
+    from .preview.making import Sheet
 
 __all__ = ["Client"]
 
@@ -125,7 +128,7 @@ class Client:
         self._spec = pipelines.load(pipeline)
         self._digest = pipelines.digest(self._spec)
         self._maker = Maker()
-        self._hedge = bool(hedge)
+        self._hedge, self._keys, self._timeout = bool(hedge), keys, timeout
         self._closed = False
         self._numbering = Numbering()
         #: What the caller sees of a batch's error; Pool changes it.
@@ -142,7 +145,7 @@ class Client:
             address = farm.address
         self.address: str = check_address(address)
         session = Session(
-            base_seed=self.seed, seeding=seeding, address=_name_of(self.address, farm), timeout=timeout
+            base_seed=self.seed, seeding=seeding, address=name_of(self.address), timeout=timeout
         )
         self._farm = farm
         self._dump: Callable[[Outcome], None] = lambda outcome: None
@@ -273,6 +276,34 @@ class Client:
         recipe = Recipe(self._spec, allow_imports=self._imports)
         return packed.keep.restore(recipe.augment(packed.tree, seed))
 
+    def preview(
+        self,
+        batch: Any,
+        variants: int = 8,
+        *,
+        seed: int | None = None,
+        images: int = 4,
+        each: bool = False,
+        width: int = 1600,
+    ) -> Sheet:
+        """A contact sheet of what the pipeline does to a batch, an array (H,W,3) of uint8. Needs Pillow here.
+
+        As the last line of a notebook's cell it shows itself; ``.save("sheet.png")`` writes it.
+
+        Args:
+            batch: with images, in any form that :meth:`imap_batches` takes; annotations are drawn.
+            variants: how many, with the seeds 1, 2 and so on: what ``Client(pipeline, seed=K,
+                seeding="batch")`` makes of the batch, if it is the first.
+            seed: the variant of this seed alone, large, with its keypoints numbered.
+            images: how many of the batch's images to show.
+            each: show every augmenter of the pipeline by itself, too.
+            width: of the sheet, in pixels, about.
+        """
+        from .preview.making import Host, Wish, preview
+
+        self._check_usable()
+        return preview(Host.of(self), batch, Wish.of(variants, seed, images, each, width))
+
     # --- the end -------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -366,7 +397,3 @@ class Client:
         self._maker.check()
         if self._closed:
             raise ClosedError("the client is closed: make another one")
-
-
-def _name_of(address: str, farm: LocalFarm | None) -> str:
-    return address if farm is None else "the local farm (it is starting)"
