@@ -95,6 +95,9 @@ def keys(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to make them.")],
     client: Annotated[str | None, typer.Option(metavar="NAME", help="Add a key for one more client.")] = None,
     worker: Annotated[str | None, typer.Option(metavar="NAME", help="Add a key for one more worker.")] = None,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="Make only what is not there yet; for every start of a farm.")
+    ] = False,
 ) -> None:
     """Make the CURVE keys of a farm, or add one.
 
@@ -103,7 +106,7 @@ def keys(
     from augfarm.protocol.keys import add_key, make_keys
 
     if client is None and worker is None:
-        made = make_keys(directory)
+        made = make_keys(directory, if_missing=if_missing)
     else:
         wanted = (("client", client), ("worker", worker))
         made = [add_key(directory, role, name) for role, name in wanted if name is not None]  # type: ignore[arg-type]
