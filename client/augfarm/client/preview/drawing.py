@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import contextlib
 import functools
 import importlib.util
 from collections.abc import Iterable
@@ -38,7 +39,7 @@ PALETTE: tuple[Colour, ...] = (
 #: The channels of heatmaps.
 HEAT_COLOURS: tuple[Colour, ...] = ((255, 120, 0), (0, 120, 255), (0, 220, 60), (255, 0, 200))
 #: How much of a map or a polygon's inside covers the image.
-SEGMENT_OPACITY, HEAT_OPACITY, INSIDE_OPACITY = 0.4, 0.6, 0.2
+SEGMENT_OPACITY, HEAT_OPACITY, INSIDE_OPACITY = 0.4, 0.6, 0.12
 #: What is shown of an image without pixels.
 EMPTY_GREY = 204
 LABEL_SIZE = 11
@@ -65,7 +66,9 @@ def font(size: int) -> Any:
     pillow()
     from PIL import ImageFont
 
-    found = importlib.util.find_spec("imgaug")  # looks for it without importing it
+    found = None
+    with contextlib.suppress(ImportError):
+        found = importlib.util.find_spec("imgaug")  # looks for it without importing it
     if found is not None and found.origin is not None:
         path = Path(found.origin).with_name("DejaVuSans.ttf")
         if path.is_file():

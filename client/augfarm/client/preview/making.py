@@ -255,7 +255,7 @@ def _cells(
     for seed, result in variants:
         if isinstance(result, FailedBatch):
             text = _in_short(result.error)
-            told.errors.append(f"seed {seed}: {text}")
+            told.errors.append(text)
             for cells in made:
                 cells.append(Cell(f"seed {seed}", text))
         else:
