@@ -57,6 +57,12 @@ def preview(context: typer.Context) -> None:
     _become("augfarm.client.preview", context.args)
 
 
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def run(context: typer.Context) -> None:
+    """Augment a folder of images, with their annotations. See `augfarm run --help`."""
+    _become("augfarm.client.folders", context.args)
+
+
 @app.command()
 def spec(
     pipeline: Annotated[str, typer.Argument(help="file.py:name, module:name, or a spec file.")],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import secrets
 import threading
@@ -17,10 +16,17 @@ from augfarm.protocol.errors import AugfarmError, ClosedError
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
 from augfarm.protocol.processes import resolve_processes
-from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, Seed, Seeding
+from augfarm.protocol.seeds import IMGAUG_SEED_MAX, Seed, Seeding
 
 from .answers import Answers
-from .arguments import check_arguments, check_whole
+from .arguments import (
+    ADDRESS_VARIABLE,
+    KEYS_VARIABLE,
+    MAX_START,
+    check_arguments,
+    check_whole,
+    checked_number,
+)
 from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
@@ -37,16 +43,6 @@ if TYPE_CHECKING:
     from .preview.making import Sheet
 
 __all__ = ["Client"]
-
-_logger = logging.getLogger("augfarm.client")
-
-#: Numbers count up from `start`, and must stay numbers of the wire.
-MAX_START = SEED_MAX // 2
-
-#: Where `Client` looks for its broker when it is given no address.
-ADDRESS_VARIABLE = "AUGFARM_BROKER"
-#: And its keys.
-KEYS_VARIABLE = "AUGFARM_KEYS"
 
 
 class Client:
@@ -173,6 +169,11 @@ class Client:
                 farm.stop()
             raise
 
+    @property
+    def workers(self) -> int:
+        """How many workers the farm has, as far as the broker has told; 0 before it has."""
+        return self._service.workers
+
     # --- calls ---------------------------------------------------------------------------------------------
 
     def imap_batches(
@@ -184,6 +185,7 @@ class Client:
         on_error: OnError = "raise",
         with_info: bool = False,
         progress: bool = False,
+        number: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         """Augment batches as they come, in order.
 
@@ -205,6 +207,8 @@ class Client:
                 ``"return"`` a :class:`FailedBatch` in its place.
             with_info: give pairs ``(batch, BatchInfo)``.
             progress: show a progress bar on standard error.
+            number: gives each batch's number, instead of counting. Called once for each, by the thread that
+                takes batches; numbers are whole and from 0, and what it raises ends the call.
 
         Raises:
             ValueError: for arguments that make no sense.
@@ -213,7 +217,7 @@ class Client:
             InvalidBatch for one that cannot be sent, FarmRefused, FarmUnavailable, and whatever `batches`
             itself raises, after all batches before it.
         """
-        return self._call(batches, output_buffer_size, True, start, on_error, with_info, progress)
+        return self._call(batches, output_buffer_size, True, start, on_error, with_info, progress, number)
 
     def imap_batches_unordered(
         self,
@@ -224,9 +228,10 @@ class Client:
         on_error: OnError = "raise",
         with_info: bool = False,
         progress: bool = False,
+        number: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         """Augment batches as they come, each handed over as soon as it is done; see :meth:`imap_batches`."""
-        return self._call(batches, output_buffer_size, False, start, on_error, with_info, progress)
+        return self._call(batches, output_buffer_size, False, start, on_error, with_info, progress, number)
 
     def map_batches(
         self,
@@ -292,17 +297,16 @@ class Client:
 
         Args:
             batch: with images, in any form that :meth:`imap_batches` takes; annotations are drawn.
-            variants: how many, with the seeds 1, 2 and so on: what ``Client(pipeline, seed=K,
-                seeding="batch")`` makes of the batch, if it is the first.
-            seed: the variant of this seed alone, large, with its keypoints numbered.
+            variants: how many; seed K is what ``Client(pipeline, seed=K, seeding="batch")`` makes first.
+            seed: show the variant of this seed alone, large, with its keypoints numbered.
             images: how many of the batch's images to show.
             each: show every augmenter of the pipeline by itself, too.
             width: of the sheet, in pixels, about.
         """
-        from .preview.making import Host, Wish, preview
+        from .preview.making import preview
 
         self._check_usable()
-        return preview(Host.of(self), batch, Wish.of(variants, seed, images, each, width))
+        return preview(self, batch, variants, seed, images, each, width)
 
     # --- the end -------------------------------------------------------------------------------------------
 
@@ -360,6 +364,7 @@ class Client:
         on_error: OnError,
         with_info: bool,
         progress: bool,
+        number_of: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         self._check_usable()
         if not isinstance(batches, Iterable):
@@ -371,9 +376,11 @@ class Client:
         if start is not None:
             check_whole("start", start, 0, MAX_START)
             self._numbering = Numbering(int(start))
+        numbering = self._numbering
+        take = (lambda batch: numbering.take()) if number_of is None else checked_number(number_of)
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
-        poster = Poster(call, self._service, self._numbering, self._request_numbers, self._digest)
+        poster = Poster(call, self._service, take, self._request_numbers, self._digest)
         bar = Progress(length_of(batches)) if progress else None
         service, hedge = self._service, self._hedge and ordered
 

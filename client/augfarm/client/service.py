@@ -129,6 +129,8 @@ class Service:
         self._refusal: AugfarmError | None = None
         #: The broker's advice for calls that set no output_buffer_size.
         self.advice = FIRST_ADVICE
+        #: How many workers the farm has, as far as the broker has told.
+        self.workers = 0
         #: What the farm's workers were when there last were some.
         self.environments: tuple[dict[str, str], ...] = ()
         self._thread = threading.Thread(target=self._run, name="augfarm-link", daemon=True)
@@ -228,10 +230,12 @@ class Service:
             case CommandArrived(command, body):
                 if isinstance(command, Welcome):
                     self._frame_bytes = command.frame_bytes
-                elif isinstance(command, Farm) and command.workers:
-                    self.environments = command.environments or self.environments
-                    if self._keeper is not None:
-                        self._keeper.saw_workers()
+                elif isinstance(command, Farm):
+                    self.workers = command.workers
+                    if command.workers:
+                        self.environments = command.environments or self.environments
+                        if self._keeper is not None:
+                            self._keeper.saw_workers()
                 now = time.monotonic()
                 for action in self._session.handle(Heard(command), now):
                     if isinstance(action, HandOver):

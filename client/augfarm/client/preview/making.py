@@ -157,9 +157,12 @@ class Told:
     advance: Callable[[], None] = lambda: None
 
 
-def preview(host: Host, batch: Any, wish: Wish) -> Sheet:
+def preview(
+    client: Client, batch: Any, variants: int, seed: int | None, images: int, each: bool, width: int
+) -> Sheet:
     """The sheet of one batch; see :meth:`augfarm.client.Client.preview`."""
-    return show(rows_of(host, batch, wish, Told()), wish.width)
+    wish = Wish.of(variants, seed, images, each, width)
+    return show(rows_of(Host.of(client), batch, wish, Told()), wish.width)
 
 
 def show(rows: Sequence[Row], width: int) -> Sheet:
