@@ -1,5 +1,6 @@
 """`augfarm preview`, as a user types it, and docs/howto-preview.md."""
 
+import json
 import os
 import re
 import shlex
@@ -40,6 +41,14 @@ noise = iaa.Sequential([iaa.Fliplr(0.5), iaa.AdditiveGaussianNoise(scale=40)])
 colour = iaa.AddToHue((-50, 50))
 own = iaa.Sequential([Stripe()])
 """
+
+
+#: Of the photograph.
+COCO = {
+    "images": [{"id": 1, "file_name": "quokka.jpg", "width": 960, "height": 643}],
+    "categories": [{"id": 1, "name": "quokka"}],
+    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [160, 45, 405, 597]}],
+}
 
 
 def run(words, cwd, **environment):
@@ -183,6 +192,7 @@ def blocks():
 @pytest.mark.slow
 def test_the_how_tos_commands_run_and_make_its_pictures(tmp_path, two_workers):
     (tmp_path / "quokka.jpg").write_bytes(PHOTOGRAPH.read_bytes())
+    (tmp_path / "annotations.json").write_text(json.dumps(COCO))
     scripts = {re.match(r"# (\w+\.py)\n", block)[1]: block for kind, block in blocks() if kind == "python"}
     for name, block in scripts.items():
         (tmp_path / name).write_text(block)

@@ -12,6 +12,7 @@ from imgaug.augmentables.batches import UnnormalizedBatch
 from augfarm.client import Client, ClosedError, FarmUnavailable, InvalidBatch
 from augfarm.client.preview.drawing import POINT_COLOUR
 from augfarm.client.preview.making import Host, Sheet, Told, Wish, form_of, rows_of
+from augfarm.client.preview.pictures import Opened
 from augfarm.protocol import pipelines
 from farms import PATIENCE, free_port, ten_augmenters
 
@@ -27,7 +28,7 @@ def host(two_workers):
 
 
 def rows(host, batch, told=None, **wish):
-    return rows_of(host, batch, Wish(**{"seeds": range(1, 4), **wish}), told or Told())
+    return rows_of(host, Opened(batch), Wish(**{"seeds": range(1, 4), **wish}), told or Told())
 
 
 def test_a_variant_is_what_a_client_with_its_seed_makes_first(host, two_workers):
@@ -136,6 +137,26 @@ def test_16_bit_images_are_shown_by_what_they_fill(two_workers):
         (row,) = rows(Host.of(client), [image])
     assert row.note == "64×48, 1 channel of uint16; black is 0, white is 1023"
     assert np.array_equal(row.cells[1].content.image[:, ::-1], row.cells[0].content.image)
+
+
+def test_alpha_moves_along_and_colour_augmenters_do_not_see_it(two_workers):
+    alpha = np.linspace(0, 1, 64, dtype=np.float32) * np.ones((48, 1), np.float32)
+    opened = Opened({"images": [IMAGE], "heatmaps": [alpha[..., None]]}, alpha=True)
+    with Client(iaa.Sequential([iaa.Fliplr(1), iaa.AddToHue(50)]), two_workers.clients) as client:
+        (row,) = rows_of(Host.of(client), opened, Wish(seeds=range(1, 2)), Told())
+    assert row.note.startswith("64×48, 4 channels of uint8")
+    source, variant = (cell.content for cell in row.cells)
+    assert not source.marks.heatmaps
+    assert (source.image[:, 0] >= 204).all()  # transparent: the squares are seen
+    assert (variant.image[:, -1] >= 204).all()
+
+
+def test_labels_beside_a_batch_are_on_all_variants(host):
+    batch = {"images": [IMAGE], "bounding_boxes": [np.array([[5, 5, 30, 30]], np.float32)]}
+    opened = Opened(batch, ["cat.png"], labels={"bounding_boxes": {0: "cat"}})
+    (row,) = rows_of(host, opened, Wish(seeds=range(1, 4)), Told())
+    assert row.heading == "cat.png"
+    assert [cell.content.marks.boxes[0].label for cell in row.cells] == ["cat"] * 4
 
 
 def test_a_sheet_is_an_array_that_a_notebook_shows(two_workers):

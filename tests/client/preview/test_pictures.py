@@ -62,12 +62,18 @@ def test_one_bit_and_printers_colours_are_read():
     assert decode(file_of(Image.fromarray(COLOURS).convert("CMYK"), "JPEG")).shape == COLOURS.shape
 
 
-def test_a_photograph_is_turned_upright_where_that_is_wanted():
+def test_an_image_is_opened_as_augfarm_run_decodes_it(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    octets = file_of(Image.fromarray(COLOURS), "PNG", exif=exif)
-    assert np.array_equal(decode(octets, upright=True), np.rot90(COLOURS, -1))
-    assert np.array_equal(decode(octets), COLOURS)
+    Image.fromarray(COLOURS).save(tmp_path / "lying.png", exif=exif)
+    opened = read_batch(str(tmp_path / "lying.png"))
+    assert np.array_equal(opened.batch["images"][0], np.rot90(COLOURS, -1))
+    assert (opened.names, opened.alpha) == (["lying.png"], False)
+    (tmp_path / "alpha.png").write_bytes(FILES["colours and alpha"])
+    opened = read_batch(str(tmp_path / "alpha.png"))
+    assert opened.alpha
+    assert np.array_equal(opened.batch["images"][0], COLOURS)
+    assert np.array_equal((opened.batch["heatmaps"][0][..., 0] * 255).round(), GREY)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +98,9 @@ def test_an_animation_is_an_error():
 def test_a_batch_of_arrays_is_read(tmp_path):
     path = tmp_path / "batch.npz"
     np.savez(path, images=COLOURS[None], keypoints=np.zeros((1, 2, 2)))
-    batch, names = read_batch(str(path))
-    assert list(batch) == ["images", "keypoints"]
-    assert names == []
+    opened = read_batch(str(path))
+    assert list(opened.batch) == ["images", "keypoints"]
+    assert (opened.names, opened.alpha) == ([], False)
 
 
 @pytest.mark.parametrize(

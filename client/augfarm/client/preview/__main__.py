@@ -6,7 +6,7 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,9 +17,10 @@ from ..client import Client
 from ..loading import load_pipeline
 from ..outcomes import Outcome
 from ..progress import Progress
+from .annotations import Annotations
 from .drawing import pillow
 from .making import Host, Sheet, Told, Wish, form_of, rows_of, show
-from .pictures import read_batch
+from .pictures import Opened, read_batch
 
 __all__ = ["main"]
 
@@ -59,6 +60,19 @@ def preview(
         int, typer.Option("--images", min=1, help="How many images of an .npz file to show.")
     ] = 4,
     width: Annotated[int, typer.Option(min=200, help="Of the sheet, in pixels, about.")] = 1600,
+    coco: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Annotations of the images: a COCO JSON file.")
+    ] = None,
+    yolo: Annotated[
+        str | None, typer.Option(metavar="DIR", help="A folder of YOLO txt files: boxes and polygons.")
+    ] = None,
+    yolo_keypoints: Annotated[
+        str | None, typer.Option(metavar="K,D", help="Its lines are poses of K points of D numbers.")
+    ] = None,
+    voc: Annotated[str | None, typer.Option(metavar="DIR", help="A folder of Pascal VOC XML files.")] = None,
+    masks: Annotated[
+        list[str] | None, typer.Option(metavar="DIR", help="A folder of mask images; may be repeated.")
+    ] = None,
     broker: Annotated[
         str | None,
         typer.Option(help="A farm that runs; by default $AUGFARM_BROKER, or one that is started here."),
@@ -83,7 +97,8 @@ def preview(
     pillow()
     wish = Wish.of(variants or (VARIANTS_OF_EACH if each else VARIANTS), seed, batch_images, each, width)
     loaded = load_pipeline(pipeline)
-    batches = [read_batch(name) for name in images]
+    named = Annotations(coco, yolo, yolo_keypoints, voc, tuple(masks or ()))
+    batches = [read_batch(name, named) for name in images]
     told = Told()
     with Client(loaded, broker, processes=processes, keys=keys) as client:
         sheet = _sheet(Host.of(client), batches, wish, told)
@@ -94,12 +109,12 @@ def preview(
     sys.exit(EXIT_FAILED if told.errors else EXIT_SHOWN)
 
 
-def _sheet(host: Host, batches: list[tuple[Any, list[str]]], wish: Wish, told: Told) -> Sheet:
+def _sheet(host: Host, batches: list[Opened], wish: Wish, told: Told) -> Sheet:
     bar = Progress(None, "preview") if sys.stderr.isatty() else None
     if bar is not None:
         told.advance = lambda: bar.advance(Outcome(0, None))
     try:
-        rows = [row for batch, names in batches for row in rows_of(host, batch, wish, told, names)]
+        rows = [row for opened in batches for row in rows_of(host, opened, wish, told)]
     finally:
         if bar is not None:
             bar.close()

@@ -227,8 +227,9 @@ def _with_shapes(
     for box in marks.boxes:
         if box.label is not None:
             tags.at_box(str(box.label), _corners(box, scale), colours[_key(box.label)])
+    told = {_key(box.label) for box in marks.boxes} | {""}  # an object's outline has the name of its box
     for curve in [*marks.polygons, *marks.lines]:
-        if curve.label is not None:
+        if _key(curve.label) not in told:
             tags.at_curve(str(curve.label), _at(curve, scale), colours[_key(curve.label)])
     return np.asarray(drawn)
 

@@ -26,9 +26,9 @@ from ..outcomes import FailedBatch
 from .drawing import Picture, picture_of, pillow
 from .layout import Cell, Row, most_pixels, sheet_of
 from .levels import Levels
-from .marks import fields_of, images_of, marks_of
+from .marks import Marks, fields_of, images_of, labelled, marks_of
 from .parts import parts
-from .pictures import decode
+from .pictures import Opened, decode
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -162,7 +162,7 @@ def preview(
 ) -> Sheet:
     """The sheet of one batch; see :meth:`augfarm.client.Client.preview`."""
     wish = Wish.of(variants, seed, images, each, width)
-    return show(rows_of(Host.of(client), batch, wish, Told()), wish.width)
+    return show(rows_of(Host.of(client), Opened(batch), wish, Told()), wish.width)
 
 
 def show(rows: Sequence[Row], width: int) -> Sheet:
@@ -170,21 +170,19 @@ def show(rows: Sequence[Row], width: int) -> Sheet:
     return sheet_of(rows, width).view(Sheet)
 
 
-def rows_of(host: Host, batch: Any, wish: Wish, told: Told, names: Sequence[str] = ()) -> list[Row]:
+def rows_of(host: Host, opened: Opened, wish: Wish, told: Told) -> list[Row]:
     """The rows of one batch: for each image the source and its variants; with `each` for each augmenter, too.
 
     Args:
-        batch: in any form that ``Client.imap_batches`` takes, with images.
         told: takes in what failed.
-        names: of the images; without them they are numbered.
 
     Raises:
         InvalidBatch, ValueError: for a batch that cannot be shown.
         FarmUnavailable, FarmRefused: as the farm's client does.
     """
-    batch_forms.pack(batch, 0)  # complains before anything is started
-    fields = fields_of(batch)
-    images = images_of(fields)
+    batch_forms.pack(opened.batch, 0)  # complains before anything is started
+    content = _Content(opened, fields_of(opened.batch))
+    images = content.images
     chosen = range(min(len(images), wish.images))
     subjects = _subjects(host.spec, wish.each)
     cells = len(subjects) * len(chosen) * (1 + len(wish.seeds))
@@ -197,17 +195,17 @@ def rows_of(host: Host, batch: Any, wish: Wish, told: Told, names: Sequence[str]
         decode(image) if not isinstance(image, np.ndarray) else image for image in images[: len(chosen)]
     ]
     levels = [Levels.of(source) for source in sources]
-    shown = [picture_of(sources[i], marks_of(fields, i), levels[i], most) for i in chosen]
+    shown = [picture_of(sources[i], content.marks(i), levels[i], most) for i in chosen]
     facts = [_facts(sources[i], levels[i]) for i in chosen]
     sizes = [source.nbytes for source in sources]
     del sources  # huge ones are not held beside their copies under way
     buffer = max(2, min(64, UNDER_WAY_BYTES // max(1, sum(sizes) * len(images) // len(chosen))))
     rows: list[Row] = []
     for subject in subjects:
-        variants = _variants(host, subject.spec, batch, wish.seeds, buffer)
-        made = _cells(variants, levels, [picture.size for picture in shown], most, told)
+        variants = _variants(host, subject.spec, opened.batch, wish.seeds, buffer)
+        made = _cells(opened, variants, levels, [picture.size for picture in shown], most, told)
         for i in chosen:
-            name = names[i] if i < len(names) else f"image {i}"
+            name = opened.names[i] if i < len(opened.names) else f"image {i}"
             heading, note = subject.titles(name if len(chosen) > 1 or not subject.name else "", facts[i])
             rows.append(Row([Cell("source", shown[i]), *made[i]], heading, note))
     return rows
@@ -246,7 +244,37 @@ def _facts(image: np.ndarray[Any, Any], levels: Levels) -> str:
     return f"{text}; black is {levels.black:g}, white is {levels.white:g}"
 
 
+class _Content:
+    """The images of a batch, before or after it was augmented, and what is annotated on each.
+
+    Args:
+        fields: from :func:`fields_of`.
+    """
+
+    def __init__(self, opened: Opened, fields: dict[str, Any]) -> None:
+        self.images = images_of(fields)
+        self._fields, self._labels = fields, opened.labels
+        if opened.alpha:
+            self._fields = {name: value for name, value in fields.items() if name != "heatmaps"}
+            pairs = zip(self.images, fields["heatmaps"], strict=True)
+            self.images = [_with_alpha(image, alpha) for image, alpha in pairs]
+
+    def marks(self, number: int) -> Marks:
+        """The annotations of one image."""
+        return labelled(marks_of(self._fields, number), self._labels)
+
+
+def _with_alpha(image: np.ndarray[Any, Any], alpha: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The image with alpha, (H,W) from 0 to 1 at any size, as its last channel."""
+    height, width = image.shape[:2]
+    rows = np.arange(height) * alpha.shape[0] // height
+    columns = np.arange(width) * alpha.shape[1] // width
+    fitted = alpha[rows[:, None], columns[None, :], 0] * np.iinfo(image.dtype).max
+    return np.dstack([image, fitted.round().astype(image.dtype)])
+
+
 def _cells(
+    opened: Opened,
     variants: Iterator[tuple[int, Any]],
     levels: Sequence[Levels],
     sizes: Sequence[tuple[int, int]],
@@ -262,10 +290,9 @@ def _cells(
             for cells in made:
                 cells.append(Cell(f"seed {seed}", text))
         else:
-            fields = fields_of(result, "aug")
-            images = images_of(fields)
+            content = _Content(opened, fields_of(result, "aug"))
             for i, cells in enumerate(made):
-                picture = picture_of(images[i], marks_of(fields, i), levels[i], most)
+                picture = picture_of(content.images[i], content.marks(i), levels[i], most)
                 cells.append(Cell(_caption(seed, picture, sizes[i]), picture))
         told.advance()
     return made

@@ -7,14 +7,14 @@ They are read by what they are made of, before and after they were augmented, an
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from augfarm.protocol.batches import FIELDS
 
-__all__ = ["Box", "Curve", "Marks", "fields_of", "images_of", "marks_of", "read_marks"]
+__all__ = ["Box", "Curve", "Marks", "fields_of", "images_of", "labelled", "marks_of", "read_marks"]
 
 Array = np.ndarray[Any, Any]
 
@@ -97,6 +97,16 @@ def marks_of(fields: dict[str, Any], number: int) -> Marks:
             group = _group(name, value, number)
             if group is not None:
                 read_marks(group, marks, name)
+    return marks
+
+
+def labelled(marks: Marks, labels: dict[str, dict[int, Any]]) -> Marks:
+    """The marks with labels, by the column and the number in it, for those that have none of their own."""
+    columns: dict[str, list[Any]] = {"bounding_boxes": marks.boxes, "polygons": marks.polygons}
+    for name, items in columns.items():
+        for number, label in labels.get(name, {}).items():
+            if number < len(items) and items[number].label is None:
+                items[number] = replace(items[number], label=label)
     return marks
 
 
