@@ -38,6 +38,10 @@ PURE = (
     "client/augfarm/client/ordering.py",
     "client/augfarm/client/outcomes.py",
     "client/augfarm/client/patience.py",
+    "client/augfarm/client/preview/levels.py",
+    "client/augfarm/client/preview/marks.py",
+    "client/augfarm/client/preview/parts.py",
+    "client/augfarm/client/preview/words.py",
     "client/augfarm/client/session.py",
 )
 FORBIDDEN_IN_PURE = {"zmq", "time", "logging", "threading", "asyncio"}

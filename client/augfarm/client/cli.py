@@ -52,6 +52,12 @@ def demo(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASS_ON, add_help_option=False)
+def preview(context: typer.Context) -> None:
+    """Draw a contact sheet of what a pipeline does to images. See `augfarm preview --help`."""
+    _become("augfarm.client.preview", context.args)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
 def run(context: typer.Context) -> None:
     """Augment a folder of images, with their annotations. See `augfarm run --help`."""
     _become("augfarm.client.folders", context.args)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import secrets
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from augfarm.protocol import batches as batch_forms
 from augfarm.protocol import pipelines
@@ -20,12 +19,18 @@ from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, Seed, Seeding
 
 from .answers import Answers
-from .arguments import check_arguments, check_call, checked
+from .arguments import (
+    ADDRESS_VARIABLE,
+    KEYS_VARIABLE,
+    check_arguments,
+    check_call,
+    checked_number,
+)
 from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
 from .forks import Maker
-from .local import LocalFarm
+from .local import LocalFarm, name_of
 from .outcomes import BatchInfo, OnError, Outcome
 from .posting import Poster
 from .progress import Progress, length_of
@@ -33,14 +38,10 @@ from .results import AsyncResult
 from .service import Service
 from .session import Session
 
+if TYPE_CHECKING:
+    from .preview.making import Sheet
+
 __all__ = ["Client"]
-
-_logger = logging.getLogger("augfarm.client")
-
-#: Where `Client` looks for its broker when it is given no address.
-ADDRESS_VARIABLE = "AUGFARM_BROKER"
-#: And its keys.
-KEYS_VARIABLE = "AUGFARM_KEYS"
 
 
 class Client:
@@ -122,7 +123,7 @@ class Client:
         self._spec = pipelines.load(pipeline)
         self._digest = pipelines.digest(self._spec)
         self._maker = Maker()
-        self._hedge = bool(hedge)
+        self._hedge, self._keys, self._timeout = bool(hedge), keys, timeout
         self._closed = False
         self._numbering = Numbering()
         #: What the caller sees of a batch's error; Pool changes it.
@@ -139,7 +140,7 @@ class Client:
             address = farm.address
         self.address: str = check_address(address)
         session = Session(
-            base_seed=self.seed, seeding=seeding, address=_name_of(self.address, farm), timeout=timeout
+            base_seed=self.seed, seeding=seeding, address=name_of(self.address), timeout=timeout
         )
         self._farm = farm
         self._dump: Callable[[Outcome], None] = lambda outcome: None
@@ -279,6 +280,33 @@ class Client:
         recipe = Recipe(self._spec, allow_imports=self._imports)
         return packed.keep.restore(recipe.augment(packed.tree, seed))
 
+    def preview(
+        self,
+        batch: Any,
+        variants: int = 8,
+        *,
+        seed: int | None = None,
+        images: int = 4,
+        each: bool = False,
+        width: int = 1600,
+    ) -> Sheet:
+        """A contact sheet of what the pipeline does to a batch, an array (H,W,3) of uint8. Needs Pillow here.
+
+        As the last line of a notebook's cell it shows itself; ``.save("sheet.png")`` writes it.
+
+        Args:
+            batch: with images, in any form that :meth:`imap_batches` takes; annotations are drawn.
+            variants: how many; seed K is what ``Client(pipeline, seed=K, seeding="batch")`` makes first.
+            seed: show the variant of this seed alone, large, with its keypoints numbered.
+            images: how many of the batch's images to show.
+            each: show every augmenter of the pipeline by itself, too.
+            width: of the sheet, in pixels, about.
+        """
+        from .preview.making import preview
+
+        self._check_usable()
+        return preview(self, batch, variants, seed, images, each, width)
+
     # --- the end -------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -341,7 +369,7 @@ class Client:
         check_call(batches, buffer, on_error, start)
         if start is not None:
             self._numbering = Numbering(int(start))
-        take = self._numbering.take if number_of is None else checked(number_of)
+        take = self._numbering.take if number_of is None else checked_number(number_of)
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
         poster = Poster(call, self._service, take, self._request_numbers, self._digest)
@@ -368,7 +396,3 @@ class Client:
         self._maker.check()
         if self._closed:
             raise ClosedError("the client is closed: make another one")
-
-
-def _name_of(address: str, farm: LocalFarm | None) -> str:
-    return address if farm is None else "the local farm (it is starting)"

@@ -152,6 +152,10 @@ class Service:
             elif isinstance(subject, Call):
                 subject.fail(self._refusal or ClosedError("the client is closed"))
 
+    def refusal(self) -> AugfarmError | None:
+        """Why nothing will ever come of this client's calls, or None."""
+        return self._refusal
+
     def stop(self, timeout: float = 5.0) -> None:
         """End every call, say Goodbye, stop the thread and the local farm. Safe to call again."""
         if not self._maker.is_here():
