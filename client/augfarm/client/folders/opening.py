@@ -18,7 +18,7 @@ from .names import format_of
 
 __all__ = ["Opened", "Opener"]
 
-_ORIENTATION = 0x0112
+_ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 256, 257
 #: EXIF's orientations that exchange width and height.
 _LYING = (5, 6, 7, 8)
 #: What a PNG holds that says how it lies.
@@ -88,8 +88,6 @@ class Opener:
 
 
 def _is_lying(file: Any, octets: bytes) -> bool:
-    if file.format == "TIFF":  # whose size Pillow tells upright already
-        return False
     if file.format == "PNG" and not any(mark in octets for mark in _PNG_MARKS):
         return False  # Pillow would decode the pixels to look behind them
     try:
@@ -109,6 +107,8 @@ def size_of(octets: bytes) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(octets)) as file:
             width, height = file.size
+            if file.format == "TIFF":  # newer Pillows turn this size themselves
+                width, height = file.tag_v2[_WIDTH], file.tag_v2[_HEIGHT]
             lying = _is_lying(file, octets)
     except Exception as error:  # Pillow's readers raise anything from OSError to struct.error on bad files
         raise AnnotationError(
