@@ -2,6 +2,7 @@
 
 import imgaug
 import numpy as np
+import pytest
 from imgaug import augmenters as iaa
 
 from augfarm.client import Client, Seed
@@ -70,3 +71,18 @@ def test_without_a_seed_the_client_draws_one_and_says_it(two_workers):
     with Client(noise, two_workers.clients, seed=drawn, seeding="batch") as client:
         assert np.array_equal(client.map_batches([image])[0], result)
     assert Client(noise, two_workers.clients).seed != drawn
+
+
+def test_numbers_of_the_callers_own_seed_batches_as_counted_ones_do(two_workers):
+    noise = iaa.AdditiveGaussianNoise(scale=40)
+    image = np.full((1, 16, 16, 3), 128, np.uint8)
+    with Client(noise, two_workers.clients, seed=SEED, seeding="batch") as client:
+        batches = [{"images": image, "n": n} for n in (7, 2, 40)]
+        results = client.imap_batches(batches, with_info=True, number=lambda batch: batch["n"])
+        for result, info in results:
+            assert info.index == result["n"]
+            (counted,) = client.imap_batches([image], start=info.index)
+            assert np.array_equal(result["images"], counted)
+        assert client.workers == 2
+        with pytest.raises(ValueError, match=r"a batch's number to be a whole number from 0 .*, got -1"):
+            list(client.imap_batches([image], number=lambda batch: -1))

@@ -30,8 +30,8 @@ class Numbering:
         self._next = start
         self._lock = threading.Lock()
 
-    def take(self) -> int:
-        """The next number, once."""
+    def take(self, batch: object = None) -> int:
+        """The next number, once; whatever the batch."""
         with self._lock:
             number = self._next
             self._next += 1

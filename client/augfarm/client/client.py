@@ -19,20 +19,13 @@ from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, Seed, Seeding
 
 from .answers import Answers
-from .arguments import (
-    ADDRESS_VARIABLE,
-    KEYS_VARIABLE,
-    MAX_START,
-    check_arguments,
-    check_whole,
-    checked_number,
-)
+from .arguments import ADDRESS_VARIABLE, KEYS_VARIABLE, check_arguments, check_call, checked
 from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
 from .forks import Maker
 from .local import LocalFarm, name_of
-from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
+from .outcomes import BatchInfo, OnError, Outcome
 from .posting import Poster
 from .progress import Progress, length_of
 from .results import AsyncResult
@@ -367,17 +360,10 @@ class Client:
         number_of: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         self._check_usable()
-        if not isinstance(batches, Iterable):
-            raise ValueError(f"expected an iterable of batches, got {type(batches).__name__}")
-        if buffer is not None:
-            check_whole("output_buffer_size", buffer, 1)
-        if on_error not in ON_ERROR:
-            raise ValueError(f"expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+        check_call(batches, buffer, on_error, start)
         if start is not None:
-            check_whole("start", start, 0, MAX_START)
             self._numbering = Numbering(int(start))
-        numbering = self._numbering
-        take = (lambda batch: numbering.take()) if number_of is None else checked_number(number_of)
+        take = self._numbering.take if number_of is None else checked(number_of)
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
         poster = Poster(call, self._service, take, self._request_numbers, self._digest)

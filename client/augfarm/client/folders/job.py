@@ -178,7 +178,7 @@ class Job:
             batch, kept = result, tuple(range(len(result["loaded"].sent)))
         loaded: _Loaded = batch["loaded"]
         for position, error in errors.items():
-            passing = False  # whoever killed the workers, it may have been another
+            passing = isinstance(error, BatchPoisoned)  # whoever killed the workers, it may have been another
             loaded.done[loaded.sent[position][0]] = Done(None, reason_of(error), passing)
         for row, position in enumerate(kept):
             place, opened = loaded.sent[position]
