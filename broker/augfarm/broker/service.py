@@ -149,7 +149,7 @@ class Service:
         for event in events:
             now = time.monotonic()
             if isinstance(event, CommandReceived):
-                self._heap.came_in(event.body_bytes)
+                self._heap.came_in(event.body_bytes, now)
                 if not self._core.admits(event.side, event.user_id):
                     self._look_at_keys(at_once=True)  # it may have been added since the last look
             self._do(self._core.handle(event, now), now)
