@@ -82,6 +82,7 @@ def test_a_run_that_is_stopped_and_killed_ends_as_one_that_is_not(
     assert files_of(tmp_path / "dst") == whole
 
 
+@pytest.mark.slow
 def test_sigterm_stops_as_ctrl_c_does(runs, two_workers):
     runs.start(two_workers.clients)
     code, said = runs.end_after(1, signal.SIGTERM)

@@ -47,7 +47,8 @@ def test_a_folder_is_augmented_into_another(images, tmp_path, augfarm_run):
     assert written["cat_aug0000.jpg"] != written["cat_aug0001.jpg"]
     for path, kind in KINDS.items():
         result = opened(written[path])
-        assert (result.format, result.mode, result.size) == kind
+        mode = "I;16" if result.mode == "I" else result.mode  # as Pillows before 10.3 call it
+        assert (result.format, mode, result.size) == kind
     assert files_of(images) == before
 
 

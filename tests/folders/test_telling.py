@@ -43,7 +43,7 @@ DEAD = "3 worker processes died while augmenting it; their log says how each end
         (raised("InvalidBatch", "the result cannot travel: images_aug[0]: no JPEG"), "no JPEG"),
         (raised("AssertionError", "3 channels"), "the pipeline raised AssertionError: 3 channels"),
         (BatchPoisoned("x", index=3, attempts=3), DEAD),
-        (InvalidBatch("too large"), "batch: too large"),
+        (InvalidBatch("too large"), "batch: too large: choose a smaller --batch-size"),
     ],
 )
 def test_reasons_speak_of_the_image_alone(error, reason):

@@ -15,7 +15,7 @@ __all__ = ["ENVIRONMENTS", "ROOT", "UNTESTED", "VENVS", "Environment", "find_pyt
 ROOT = Path(__file__).parents[2]
 VENVS = ROOT / ".venvs"
 
-TOOLS = ("pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "threadpoolctl>=3")
+TOOLS = ("pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "threadpoolctl>=3", "pycocotools>=2.0.7")
 NEWEST = ("numpy", "scipy", "scikit-image", "Pillow", "imageio", "six", "opencv-python-headless<5")
 NUMPY_1 = (
     *("numpy==1.26.4", "scipy", "scikit-image==0.24.*", "Pillow", "imageio", "six"),
@@ -23,7 +23,7 @@ NUMPY_1 = (
 )
 #: The lower bounds in pyproject.toml.
 OLDEST = (
-    *("numpy==1.23.5", "scipy==1.9.3", "scikit-image==0.22.0", "Pillow==10.0.0", "imageio==2.31.0"),
+    *("numpy==1.23.5", "scipy==1.9.3", "scikit-image==0.22.0", "Pillow==10.1.0", "imageio==2.33.0"),
     *("six==1.16.0", "opencv-python-headless==4.11.0.86"),
     *("pyzmq==26.0.0", "msgpack==1.0.5", "typer==0.15.4", "rich==13.0.0"),
 )

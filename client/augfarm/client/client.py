@@ -19,7 +19,13 @@ from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, Seed, Seeding
 
 from .answers import Answers
-from .arguments import ADDRESS_VARIABLE, KEYS_VARIABLE, check_arguments, check_call, checked
+from .arguments import (
+    ADDRESS_VARIABLE,
+    KEYS_VARIABLE,
+    check_arguments,
+    check_call,
+    checked_number,
+)
 from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
@@ -363,7 +369,7 @@ class Client:
         check_call(batches, buffer, on_error, start)
         if start is not None:
             self._numbering = Numbering(int(start))
-        take = self._numbering.take if number_of is None else checked(number_of)
+        take = self._numbering.take if number_of is None else checked_number(number_of)
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
         poster = Poster(call, self._service, take, self._request_numbers, self._digest)

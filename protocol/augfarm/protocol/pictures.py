@@ -144,10 +144,9 @@ def _orientation(file: Any) -> int:
 
 
 def _is_deep(file: Any, octets: bytes) -> bool:
-    """Whether it has several channels of 16 bits."""
+    """Whether it has 16 bits that Pillow does not keep: in several channels; in PNG, older ones never do."""
     if file.format == "PNG":
-        depth, colour_type = octets[24], octets[25]
-        return depth == 16 and colour_type != 0
+        return octets[24] == 16
     if file.format == "TIFF":
         return 16 in file.tag_v2.get(_BITS_PER_SAMPLE, ()) and len(file.getbands()) > 1
     return False
@@ -157,8 +156,15 @@ def _bytes_per_pixel(file: Any, deep: bool) -> int:
     if file.mode in ("I", "F"):
         return 4
     if file.mode == "P":
-        return 4 if file.has_transparency_data else 3
+        return 4 if _is_clear(file) else 3
     return len(file.getbands()) * (2 if deep or file.mode.startswith("I;16") else 1)
+
+
+def _is_clear(file: Any) -> bool:
+    """Whether some of it may be transparent."""
+    if file.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in file.info:
+        return True
+    return file.palette is not None and file.palette.mode == "RGBA"
 
 
 def _options_of(file: Any, octets: bytes) -> dict[str, Any]:
@@ -179,7 +185,7 @@ def _pixels_of(file: Any, options: dict[str, Any]) -> tuple[Array, str]:
     if mode.startswith("I;16"):
         return np.asarray(file).astype(np.uint16), "plain"
     # A single grey or colour may be declared transparent.
-    clear = file.has_transparency_data
+    clear = _is_clear(file)
     if mode in ("I", "F", "LA", "RGBA") or (mode in ("L", "RGB") and not clear):
         return np.asarray(file), "plain"
     if mode == "L":
@@ -294,7 +300,7 @@ def _with_palette(pixels: Array, alpha: Array | None) -> tuple[Any, dict[str, An
     if len(colours) > 256:
         return None
     table = colours.view(np.uint8).reshape(-1, 4)
-    image = Image.fromarray(which.reshape(pixels.shape[:2]).astype(np.uint8), "L")
+    image = Image.fromarray(which.reshape(pixels.shape[:2]).astype(np.uint8))
     image.putpalette(table[:, :3].tobytes())
     return image, {} if alpha is None else {"transparency": table[:, 3].tobytes()}
 

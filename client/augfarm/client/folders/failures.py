@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from augfarm.protocol.errors import AugfarmError, AugmentationFailed, BatchPoisoned
+from augfarm.protocol.errors import AugfarmError, AugmentationFailed, BatchPoisoned, InvalidBatch
 
 from .names import shown
 
@@ -72,6 +72,10 @@ def reason_of(error: AugfarmError) -> str:
         return (
             text if error.exception_type in _OURS else f"the pipeline raised {error.exception_type}: {text}"
         )
+    if isinstance(
+        error, InvalidBatch
+    ):  # each image in it is one; all that is left is that they are too large
+        return f"{error}: choose a smaller --batch-size"
     return str(error)
 
 

@@ -18,9 +18,11 @@ from .names import format_of
 
 __all__ = ["Opened", "Opener"]
 
-_ORIENTATION = 0x0112
+_ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 256, 257
 #: EXIF's orientations that exchange width and height.
 _LYING = (5, 6, 7, 8)
+#: What a PNG holds that says how it lies.
+_PNG_MARKS = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,15 @@ class Opener:
         return Opened(source, image, bundle, tokens)
 
 
+def _is_lying(file: Any, octets: bytes) -> bool:
+    if file.format == "PNG" and not any(mark in octets for mark in _PNG_MARKS):
+        return False  # Pillow would decode the pixels to look behind them
+    try:
+        return file.getexif().get(_ORIENTATION, 1) in _LYING
+    except Exception:  # broken EXIF says nothing, to workers too
+        return False
+
+
 def size_of(octets: bytes) -> tuple[int, int]:
     """(H,W) of the image in a file, upright. Its header alone is read.
 
@@ -96,8 +107,9 @@ def size_of(octets: bytes) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(octets)) as file:
             width, height = file.size
-            # Pillow tells the size of a TIFF upright already.
-            lying = file.format != "TIFF" and file.getexif().get(_ORIENTATION, 1) in _LYING
+            if file.format == "TIFF":  # newer Pillows turn this size themselves
+                width, height = file.tag_v2[_WIDTH], file.tag_v2[_HEIGHT]
+            lying = _is_lying(file, octets)
     except Exception as error:  # Pillow's readers raise anything from OSError to struct.error on bad files
         raise AnnotationError(
             f"an image file whose size cannot be read: {type(error).__name__}: {error}"
