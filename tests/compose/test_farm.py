@@ -24,7 +24,7 @@ from farms import wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.compose, pytest.mark.timeout(900)]
 
 TUTORIAL = ROOT / "examples" / "09_without_imgaug.py"
-SHORT = ("--batches", "24", "--images", "1")
+SHORT = ("--batches", "16", "--images", "1")
 
 #: The same job by plain imgaug, to be run in a worker's container after the source of the example.
 PLAIN = """
@@ -33,7 +33,7 @@ from imgaug.augmentables.batches import UnnormalizedBatch
 from augfarm.protocol import pipelines
 from augfarm.protocol.seeds import Seed
 augmenter, digest = pipelines.decode(spec.encode()), hashlib.sha256()
-for number, batch in enumerate(example["batches"](24, 1)):
+for number, batch in enumerate(example["batches"](16, 1)):
     seed = Seed("batch", 1, number)
     imgaug.random.seed(seed.global_generator())
     augmenter.seed_(seed.augmenter())

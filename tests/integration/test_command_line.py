@@ -29,12 +29,13 @@ def augfarm(*arguments, cwd=None, **environment):
 def test_help_names_the_commands():
     done = augfarm("--help")
     assert done.returncode == 0
-    for command in ("demo", "broker", "worker", "spec", "replay", "status"):
+    for command in ("demo", "preview", "broker", "worker", "spec", "replay", "status"):
         assert command in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("command", "option"), [("broker", "--clients"), ("worker", "--processes"), ("demo", "--batches")]
+    ("command", "option"),
+    [("broker", "--clients"), ("worker", "--processes"), ("demo", "--batches"), ("preview", "--each")],
 )
 def test_each_program_has_its_own_help(command, option):
     done = augfarm(command, "--help")
