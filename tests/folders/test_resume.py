@@ -11,7 +11,7 @@ from augfarm.client.loading import load_spec
 from farms import wait_until
 from folders.samples import break_some, command, files_of
 
-OPTIONS = ("--seed", 5, "--copies", 40, "--batch-size", 6)
+OPTIONS = ("--seed", 5, "--copies", 24, "--batch-size", 6)
 
 
 class Runs:
@@ -78,7 +78,7 @@ def test_a_run_that_is_stopped_and_killed_ends_as_one_that_is_not(
     assert "of them before" in resumed.stdout
     augfarm_run(images, tmp_path / "whole", *OPTIONS, code=1)
     whole = files_of(tmp_path / "whole")
-    assert before < len(whole) == 9 * 40
+    assert before < len(whole) == 9 * 24
     assert files_of(tmp_path / "dst") == whole
 
 
