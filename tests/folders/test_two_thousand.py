@@ -33,7 +33,7 @@ def count_files(root):
 @pytest.mark.timeout(900)
 def test_2000_images_three_times_over_stopped_and_killed_are_those_of_an_undisturbed_run(tmp_path, farm_of):
     src = tmp_path / "src"
-    make_dataset(src, 2_000)
+    make_dataset(src, 2_000, sides=(48, 120))
     broken = [f"images/{name}" for name in break_some_in(src / "images")]
     (tmp_path / "my_pipeline.py").write_text(PIPELINE)
     spec = tmp_path / "spec.json"
