@@ -8,6 +8,7 @@ leads from one batch to another. And imgaug's global generator is left as it was
 from __future__ import annotations
 
 import copy
+import importlib
 import platform
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ from .errors import InvalidPipeline
 from .seeds import Seed
 
 __all__ = ["Recipe", "import_imgaug", "versions"]
+
+#: Where the kernels are. Only a process that augments needs them, so they live in the worker's room, and this
+#: one imports them by name when a pipeline asks for them.
+_KERNELS = "augfarm.worker.kernels"
 
 #: What augmenters that are deterministic by hand, without to_deterministic(), take their generator from: it
 #: must be the same in every process. All others are seeded anew for each batch.
@@ -41,12 +46,15 @@ class Recipe:
 
     def __init__(self, spec: bytes | bytearray | memoryview, *, allow_imports: tuple[str, ...] = ()) -> None:
         self._augmenter = pipelines.decode(spec, allow_imports=allow_imports)
+        self.kernels = pipelines.kernels_of(spec)
         with _global_generator(_LOCALIZE_SEED):
             try:
                 self._augmenter.localize_random_state_()
             except Exception as error:
                 # A spec may give an augmenter other attributes than its code expects.
                 raise InvalidPipeline(f"the augmenters do not fit together: {error!r}") from error
+        if self.kernels == "fast":
+            _install_kernels(self._augmenter)
 
     def augment(self, request: Tree, seed: Seed) -> Tree:
         """The batch, augmented. The same request and seed give the same result, whatever went before.
@@ -76,6 +84,17 @@ class Recipe:
         rng = get_global_rng()
         shared = {id(each): each for each in (rng, rng.generator)}
         return copy.deepcopy(self._augmenter, shared)
+
+
+def _install_kernels(augmenter: Any) -> None:
+    try:
+        kernels = importlib.import_module(_KERNELS)
+    except ImportError as error:
+        raise InvalidPipeline(
+            f"it asks for kernels 'fast', and there are none here ({error}); use kernels 'exact', or install"
+            " augfarm[worker]"
+        ) from error
+    kernels.install(augmenter)
 
 
 def versions() -> dict[str, str]:
