@@ -53,8 +53,7 @@ class Recipe:
             except Exception as error:
                 # A spec may give an augmenter other attributes than its code expects.
                 raise InvalidPipeline(f"the augmenters do not fit together: {error!r}") from error
-        if self.kernels == "fast":
-            _install_kernels(self._augmenter)
+        _install_kernels(self._augmenter, self.kernels)
 
     def augment(self, request: Tree, seed: Seed) -> Tree:
         """The batch, augmented. The same request and seed give the same result, whatever went before.
@@ -86,15 +85,18 @@ class Recipe:
         return copy.deepcopy(self._augmenter, shared)
 
 
-def _install_kernels(augmenter: Any) -> None:
+def _install_kernels(augmenter: Any, kernels: pipelines.Kernels) -> None:
+    """Let the kernels augment that this pipeline admits: for an exact one those that are equal bit for bit."""
     try:
-        kernels = importlib.import_module(_KERNELS)
+        module = importlib.import_module(_KERNELS)
     except ImportError as error:
+        if kernels == "exact":  # the same results without them, later
+            return
         raise InvalidPipeline(
             f"it asks for kernels 'fast', and there are none here ({error}); use kernels 'exact', or install"
             " augfarm[worker]"
         ) from error
-    kernels.install(augmenter)
+    module.install(augmenter, kernels)
 
 
 def versions() -> dict[str, str]:

@@ -4,6 +4,6 @@
 of one augmenter, or of a family that shares its work. How far each is from imgaug: docs/kernels.md.
 """
 
-from .registry import install, installed, replaced
+from .registry import install, installed, known, replaced
 
-__all__ = ["install", "installed", "replaced"]
+__all__ = ["install", "installed", "known", "replaced"]
