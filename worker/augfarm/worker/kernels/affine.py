@@ -1,4 +1,4 @@
-"""Affine: its matrices without five objects for each image, and ``cv2.warpAffine`` straight into the result.
+"""Affine and its family: their matrices without five objects for each image, and ``cv2.warpAffine`` straight into the result.
 
 Bit for bit imgaug's: the same products of the same numbers, in the same order and types. Only images are moved here;
 annotations go through imgaug's own matrices.
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from imgaug.augmenters import geometric
 
-__all__ = ["Affine"]
+__all__ = ["Affine", "Rotate", "ScaleX", "ScaleY", "ShearX", "ShearY", "TranslateX", "TranslateY"]
 
 Array = Any
 
@@ -28,11 +28,9 @@ _IDENTITY_EPS = 1e-4
 _LONGEST_SIDE = 32_766
 
 
-class Affine(geometric.Affine):  # type: ignore[misc]
-    """imgaug's Affine with quicker matrices."""
-
+class _Quick:
     def _augment_images_by_samples(
-        self, images: Any, samples: Any, image_shapes: Any = None, return_matrices: bool = False
+        self: Any, images: Any, samples: Any, image_shapes: Any = None, return_matrices: bool = False
     ) -> Any:
         ours = (
             image_shapes is None
@@ -45,7 +43,7 @@ class Affine(geometric.Affine):  # type: ignore[misc]
             and all(order in (0, 1, 3) for order in samples.order)
         )
         if not ours:
-            return super()._augment_images_by_samples(images, samples, image_shapes, return_matrices)
+            return super()._augment_images_by_samples(images, samples, image_shapes, return_matrices)  # type: ignore[misc]
         matrices = np.array([_matrix(samples, i, image.shape) for i, image in enumerate(images)]).reshape(-1, 3, 3)
         moves = np.abs(np.eye(3) - matrices).mean(axis=(1, 2)) > _IDENTITY_EPS
         # Where there is one array, the result is another; imgaug's images of a list that do not move stay as they are.
@@ -144,3 +142,35 @@ def _matrices_are_scikits() -> bool:
             if not np.array_equal(theirs.params, _matrix(samples, 0, shape)):
                 return False
     return True
+
+
+class Affine(_Quick, geometric.Affine):  # type: ignore[misc]
+    """imgaug's Affine with quicker matrices."""
+
+
+class Rotate(_Quick, geometric.Rotate):  # type: ignore[misc]
+    """imgaug's Rotate with quicker matrices."""
+
+
+class ScaleX(_Quick, geometric.ScaleX):  # type: ignore[misc]
+    """imgaug's ScaleX with quicker matrices."""
+
+
+class ScaleY(_Quick, geometric.ScaleY):  # type: ignore[misc]
+    """imgaug's ScaleY with quicker matrices."""
+
+
+class ShearX(_Quick, geometric.ShearX):  # type: ignore[misc]
+    """imgaug's ShearX with quicker matrices."""
+
+
+class ShearY(_Quick, geometric.ShearY):  # type: ignore[misc]
+    """imgaug's ShearY with quicker matrices."""
+
+
+class TranslateX(_Quick, geometric.TranslateX):  # type: ignore[misc]
+    """imgaug's TranslateX with quicker matrices."""
+
+
+class TranslateY(_Quick, geometric.TranslateY):  # type: ignore[misc]
+    """imgaug's TranslateY with quicker matrices."""

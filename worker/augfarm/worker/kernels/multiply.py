@@ -31,7 +31,10 @@ class Multiply(arithmetic.Multiply):  # type: ignore[misc]
         for i, image in enumerate(images):
             if not each[i] and image.dtype == np.uint8 and image.size and image.flags.c_contiguous:
                 flat = image.reshape(len(image), -1)
-                cv2.LUT(flat, tables[i], dst=flat)
+                if isinstance(images, np.ndarray):
+                    cv2.LUT(flat, tables[i], dst=flat)
+                else:  # as with imgaug, a list gets another array
+                    images[i] = cv2.LUT(flat, tables[i]).reshape(image.shape)
             else:
                 factor = factors[i, : image.shape[2]] if each[i] else factors[i, 0]
                 images[i] = arithmetic.multiply_scalar(image, factor)

@@ -50,7 +50,11 @@ class _File:
 
 
 _FILES = (
-    _File("affine", "imgaug.augmenters.geometric", equal="Affine"),
+    _File(
+        "affine",
+        "imgaug.augmenters.geometric",
+        equal="Affine Rotate ScaleX ScaleY ShearX ShearY TranslateX TranslateY",
+    ),
     _File("elastic", "imgaug.augmenters.geometric", near="ElasticTransformation"),
     _File("gaussian_blur", "imgaug.augmenters.blur", equal="GaussianBlur"),
     _File("multiply", "imgaug.augmenters.arithmetic", equal="Multiply"),
