@@ -135,7 +135,7 @@ _MADE: dict[str, Callable[[Any], iaa.Augmenter]] = {
     "pooling.MinPooling": lambda rng: iaa.MinPooling(((1, 7), (1, 7)), keep_size=rng.random() < 0.5),
     "pooling.AveragePooling": lambda rng: iaa.AveragePooling(((1, 7), (1, 7)), keep_size=rng.random() < 0.5),
     "geometric.PiecewiseAffine": lambda rng: iaa.PiecewiseAffine(
-        scale=_one_of(rng, [0.03, (0.01, 0.05)]), nb_rows=(2, 6), nb_cols=(2, 6)
+        scale=_one_of(rng, [0.03, (0.01, 0.05)]), nb_rows=(2, 4), nb_cols=(2, 4)
     ),
     "geometric.ElasticTransformation": lambda rng: iaa.ElasticTransformation(
         alpha=_one_of(rng, [(5.0, 40.0), 80.0]),

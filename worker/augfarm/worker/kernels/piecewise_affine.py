@@ -185,12 +185,17 @@ def _interpolated(array: Array, mesh: Mesh, targets: Array, order: int, mode: st
             cval=cval,
             prefilter=order > 1,
         )
-    if order > 1:  # splines swing beyond what they go through
-        low, high = (
-            (np.nanmin(source), np.nanmax(source)) if np.isnan(source.min()) else (source.min(), source.max())
-        )
-        np.clip(out, low, high, out=out)
+    if order > 1:
+        _clip(out, source, mode, cval)
     return out
+
+
+def _clip(out: Array, source: Array, mode: str, cval: Any) -> None:
+    """Clip what a spline swings beyond the source's values; cval counts among them where the spline reaches it."""
+    low, high = np.nanmin(source), np.nanmax(source)
+    if mode == "constant" and not low <= cval <= high and out.min() <= cval <= out.max():
+        low, high = min(low, cval), max(high, cval)
+    np.clip(out, low, high, out=out)
 
 
 def _only(samples: Any, i: int) -> Any:
