@@ -2,7 +2,8 @@
 
     python bench/kernels.py                 # under two minutes; writes bench/results/kernels.json
 
-The three ways take turns, so that what else the machine does falls on all of them. BLAS has one thread in each.
+The three ways take turns, so that what else the machine does falls on all of them. BLAS has one thread in
+each.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def tutorial() -> dict[str, Any]:
         for client in (exact, fast):  # their start is not counted
             client.map_batches(quokka_batches(2 * WORKERS))
         for _ in range(ROUNDS):
-            rates["plain"].append(_rate(TUTORIAL_PLAIN, lambda: _plain(pipeline, quokka_batches(TUTORIAL_PLAIN))))
+            rates["plain"].append(
+                _rate(TUTORIAL_PLAIN, lambda: _plain(pipeline, quokka_batches(TUTORIAL_PLAIN)))
+            )
             rates["exact"].append(_rate(2 * WORKERS, lambda: _through(exact, quokka_batches(2 * WORKERS))))
             rates["fast"].append(_rate(TUTORIAL_FARM, lambda: _through(fast, quokka_batches(TUTORIAL_FARM))))
     result: dict[str, Any] = {name: statistics.median(each) for name, each in rates.items()}
@@ -158,7 +161,8 @@ def show(found: dict[str, Any]) -> None:
     print(f"middle, ms a batch: imgaug {least['plain']}, kernels {least['kernels']}: ", end="")
     print(f"{middle_job['ratio']:.2f} times; in a worker, with its copy and seeding, {least['worker']}")
     print(
-        f"of it OpenCV: warp {least['opencv_warp']}, table {least['opencv_table']}, blur {least['opencv_blur']}"
+        f"OpenCV alone: warp {least['opencv_warp']}, table {least['opencv_table']}, "
+        f"blur {least['opencv_blur']}"
     )
     print(f"{found['seconds']} s")
 

@@ -17,9 +17,9 @@ import imgaug.random
 import numpy as np
 import skimage
 from imgaug.augmentables.batches import UnnormalizedBatch
-from sweep.catalogue import AUGMENTERS
 
 from augfarm.worker import kernels
+from sweep.catalogue import AUGMENTERS
 
 __all__ = [
     "ANNOTATIONS",
@@ -41,7 +41,15 @@ KINDS = ("photograph", "noise", "edges")
 #: Each with how the points of one object are told.
 ANNOTATIONS = ("keypoints", "bounding_boxes", "polygons", "line_strings", "heatmaps", "segmentation_maps")
 #: Photographs that scikit-image's wheel brings, besides imgaug's quokka.
-_OF_SKIMAGE = ("astronaut.png", "chelsea.png", "coffee.png", "camera.png", "rocket.jpg", "ihc.png", "motorcycle_left.png")
+_OF_SKIMAGE = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "camera.png",
+    "rocket.jpg",
+    "ihc.png",
+    "motorcycle_left.png",
+)
 
 _photographs: list[tuple[str, Array]] = []
 
@@ -150,7 +158,8 @@ _MADE: dict[str, Callable[[Any], iaa.Augmenter]] = {
 def annotated(images: list[Array], names: tuple[str, ...], rng: Any, *, points: int = 5) -> UnnormalizedBatch:
     """A batch of these images with annotations of these kinds at random places."""
     return UnnormalizedBatch(
-        images=images, **{name: [_annotate(name, image.shape, rng, points) for image in images] for name in names}
+        images=images,
+        **{name: [_annotate(name, image.shape, rng, points) for image in images] for name in names},
     )
 
 
@@ -165,7 +174,9 @@ def _annotate(name: str, shape: Any, rng: Any, points: int) -> Any:
         return ia.KeypointsOnImage([ia.Keypoint(float(x), float(y)) for x, y in draw(points)], shape)
     if name == "bounding_boxes":
         corners = [np.sort(draw(2), axis=0).ravel() for _ in range(2)]
-        return ia.BoundingBoxesOnImage([ia.BoundingBox(*map(float, each), label="a") for each in corners], shape)
+        return ia.BoundingBoxesOnImage(
+            [ia.BoundingBox(*map(float, each), label="a") for each in corners], shape
+        )
     if name == "polygons":
         triangle = np.array([[0.2, 0.2], [0.8, 0.3], [0.5, 0.9]]) + rng.uniform(-0.1, 0.1, (3, 2))
         return ia.PolygonsOnImage([ia.Polygon(triangle * [width, height])], shape)

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from kernel_cases import ANNOTATIONS, KINDS, annotated, augmenter, difference, name_of, picture
 
 from augfarm.worker import kernels
+from kernel_cases import ANNOTATIONS, KINDS, annotated, augmenter, difference, name_of, picture
 
-pytestmark = pytest.mark.skipif(not kernels.replaced("fast"), reason="this imgaug is not the one kernels are for")
+pytestmark = pytest.mark.skipif(
+    not kernels.replaced("fast"), reason="this imgaug is not the one kernels are for"
+)
 
 EQUAL = [name_of(module, name) for module, name, equal in kernels.known() if equal]
 #: Of each kernel, in a normal run and in the slow one: 25 kernels of 150 cases are thousands.
@@ -18,7 +20,9 @@ def check_equal(name, number):
     rng = np.random.default_rng([number, len(name), sum(name.encode())])
     count = int(rng.integers(1, 4))
     height, width = (int(each) for each in rng.integers(1 if number % 10 == 9 else 6, 70, 2))
-    channels = int(rng.choice([1, 3, 3, 3, 4, 6])) if not name.startswith("pillike") else int(rng.choice([1, 3, 3]))
+    channels = (
+        int(rng.choice([1, 3, 3, 3, 4, 6])) if not name.startswith("pillike") else int(rng.choice([1, 3, 3]))
+    )
     images = [picture(KINDS[int(rng.integers(3))], rng, height, width, channels) for _ in range(count)]
     if _takes_more(name) and number % 3 == 1:
         dtype = str(rng.choice(["bool", "uint16", "int8", "int16", "float32", "float64"]))

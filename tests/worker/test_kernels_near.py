@@ -5,11 +5,23 @@ import importlib.util
 import imgaug.augmenters as iaa
 import numpy as np
 import pytest
-from kernel_cases import ANNOTATIONS, Difference, annotated, augmenter, both, difference, name_of, photographs, picture
 
 from augfarm.worker import kernels
+from kernel_cases import (
+    ANNOTATIONS,
+    Difference,
+    annotated,
+    augmenter,
+    both,
+    difference,
+    name_of,
+    photographs,
+    picture,
+)
 
-pytestmark = pytest.mark.skipif(not kernels.replaced("fast"), reason="this imgaug is not the one kernels are for")
+pytestmark = pytest.mark.skipif(
+    not kernels.replaced("fast"), reason="this imgaug is not the one kernels are for"
+)
 
 NEAR = [name_of(module, name) for module, name, equal in kernels.known() if not equal]
 #: The most that may differ in grey levels; cv2.remap counts coordinates in steps of 1/32 pixel.
@@ -75,7 +87,7 @@ def in_range_of(dtype, image):
     return (image.astype(np.float64) / 255 * np.iinfo(dtype).max).astype(dtype)
 
 
-DTYPES = "bool uint8 uint16 uint32 int8 int16 int32 float16 float32 float64".split()
+DTYPES = ["bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]
 
 
 @pytest.mark.parametrize("order", [0, 1])
@@ -120,7 +132,9 @@ def test_images_of_odd_shapes(name, shape):
     assert difference(augmenter(name, rng), annotated(images, (), rng), 2).largest <= 8
 
 
-@pytest.mark.parametrize("arguments", [{"scale": 0}, {"scale": 3.0, "absolute_scale": True}, {"scale": 0.05, "order": 2}])
+@pytest.mark.parametrize(
+    "arguments", [{"scale": 0}, {"scale": 3.0, "absolute_scale": True}, {"scale": 0.05, "order": 2}]
+)
 def test_piecewise_affine_with_other_arguments(arguments):
     rng = np.random.default_rng(4)
     images = [picture("photograph", rng, 40, 40) for _ in range(2)]
@@ -139,7 +153,9 @@ def test_coordinates_are_those_of_scikit_image():
         height, width, rows, columns = (int(each) for each in rng.integers([4, 4, 2, 2], [90, 90, 6, 6]))
         mesh = Mesh(height, width, rows, columns)
         assert mesh.whole
-        targets = np.clip(mesh.points + rng.normal(0, 0.05, mesh.points.shape) * [height, width], 0, [height - 1, width - 1])
+        targets = np.clip(
+            mesh.points + rng.normal(0, 0.05, mesh.points.shape) * [height, width], 0, [height - 1, width - 1]
+        )
         transform = tf.PiecewiseAffineTransform()
         transform._estimate(mesh.points[:, ::-1], targets[:, ::-1]) if hasattr(transform, "_estimate") else (
             transform.estimate(mesh.points[:, ::-1], targets[:, ::-1])

@@ -5,12 +5,14 @@ import copy
 import imgaug.augmenters as iaa
 import numpy as np
 import pytest
-from kernel_cases import both, picture
 
 from augfarm.worker import kernels
 from augfarm.worker.kernels import registry
+from kernel_cases import both, picture
 
-pytestmark = pytest.mark.skipif(not kernels.replaced("fast"), reason="this imgaug is not the one kernels are for")
+pytestmark = pytest.mark.skipif(
+    not kernels.replaced("fast"), reason="this imgaug is not the one kernels are for"
+)
 
 
 class Mine(iaa.PiecewiseAffine):
@@ -24,7 +26,9 @@ def pipeline():
 def test_augmenters_are_replaced_wherever_they_stand_in_a_pipeline():
     augmenter = iaa.Sequential(
         [
-            iaa.Sometimes(0.5, iaa.PiecewiseAffine(0.03), iaa.BlendAlpha(0.5, iaa.Voronoi(iaa.UniformPointsSampler(9)))),
+            iaa.Sometimes(
+                0.5, iaa.PiecewiseAffine(0.03), iaa.BlendAlpha(0.5, iaa.Voronoi(iaa.UniformPointsSampler(9)))
+            ),
             iaa.MaxPooling(2),
         ]
     )
@@ -33,7 +37,9 @@ def test_augmenters_are_replaced_wherever_they_stand_in_a_pipeline():
 
 
 def test_an_exact_pipeline_gets_only_kernels_that_are_equal_bit_for_bit():
-    augmenter = iaa.Sequential([iaa.PiecewiseAffine(0.03), iaa.MaxPooling(2), iaa.ElasticTransformation(9.0, 3.0)])
+    augmenter = iaa.Sequential(
+        [iaa.PiecewiseAffine(0.03), iaa.MaxPooling(2), iaa.ElasticTransformation(9.0, 3.0)]
+    )
     assert kernels.install(augmenter, "exact") == ["MaxPooling"]
 
 
@@ -77,10 +83,17 @@ def test_every_kernel_that_is_named_is_there():
 
 def test_images_that_stand_twice_in_a_list_are_augmented_once_each():
     image = picture("photograph", np.random.default_rng(0), 40, 50)
-    for augmenter in (iaa.Multiply(1.3), iaa.GaussianBlur(1.0), iaa.PiecewiseAffine(0.03), iaa.pillike.FilterBlur()):
+    for augmenter in (
+        iaa.Multiply(1.3),
+        iaa.GaussianBlur(1.0),
+        iaa.PiecewiseAffine(0.03),
+        iaa.pillike.FilterBlur(),
+    ):
         from imgaug.augmentables.batches import UnnormalizedBatch
 
-        theirs, ours = both(iaa.Sequential([iaa.Fliplr(0.5), augmenter]), UnnormalizedBatch(images=[image] * 4), 1)
+        theirs, ours = both(
+            iaa.Sequential([iaa.Fliplr(0.5), augmenter]), UnnormalizedBatch(images=[image] * 4), 1
+        )
         differs = max(
             np.abs(one.astype(int) - other.astype(int)).max()
             for one, other in zip(theirs.images_aug, ours.images_aug, strict=True)

@@ -86,7 +86,7 @@ class Recipe:
 
 
 def _install_kernels(augmenter: Any, kernels: pipelines.Kernels) -> None:
-    """Let the kernels augment that this pipeline admits: for an exact one those that are equal bit for bit."""
+    """Let the kernels augment that this pipeline admits: to an exact one those that are equal to the bit."""
     try:
         module = importlib.import_module(_KERNELS)
     except ImportError as error:

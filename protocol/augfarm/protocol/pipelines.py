@@ -15,8 +15,8 @@ SHA-256::
              | {"numpy_dtype": dtype} | {"numpy_type": name}
              | {"ref": id}                                                      ; the same object again
 
-The second form asks for augfarm's own kernels instead of imgaug's code. It has another number so that a worker
-that does not know of kernels refuses it, and never does the exact thing silently.
+The second form asks for augfarm's own kernels instead of imgaug's code. It has another number so that a
+worker that does not know of kernels refuses it, and never does the exact thing silently.
 
 A node that others refer to has an "id". It is complete before any reference to it: attributes are read in
 the order of their names, then items, so cycles cannot be expressed. imgaug's global generator is a marker,

@@ -1,11 +1,11 @@
-"""Affine and its family: their matrices without five objects for each image, and ``cv2.warpAffine`` straight into the result.
+"""Affine and its family: matrices without five objects for each, and the warp straight into the result.
 
-Bit for bit imgaug's: the same products of the same numbers, in the same order and types. Only images are moved here;
-annotations go through imgaug's own matrices.
+Bit for bit imgaug's: the same products of the same numbers, in the same order and types. Only images are
+moved here; annotations go through imgaug's own matrices.
 
-Source: imgaug/augmenters/geometric.py, Affine, _AffineSamplingResult.to_matrix and _warp_affine_arr_cv2; scikit-image's
-AffineTransform, whose meaning of shear has changed between versions: where the matrices are not the same, imgaug's
-own code serves.
+Source: imgaug/augmenters/geometric.py, Affine, _AffineSamplingResult.to_matrix and _warp_affine_arr_cv2;
+scikit-image's AffineTransform, whose meaning of shear has changed between versions: where the matrices are
+not the same, imgaug's own code serves.
 """
 
 from __future__ import annotations
@@ -44,9 +44,12 @@ class _Quick:
         )
         if not ours:
             return super()._augment_images_by_samples(images, samples, image_shapes, return_matrices)  # type: ignore[misc]
-        matrices = np.array([_matrix(samples, i, image.shape) for i, image in enumerate(images)]).reshape(-1, 3, 3)
+        matrices = np.array([_matrix(samples, i, image.shape) for i, image in enumerate(images)]).reshape(
+            -1, 3, 3
+        )
         moves = np.abs(np.eye(3) - matrices).mean(axis=(1, 2)) > _IDENTITY_EPS
-        # Where there is one array, the result is another; imgaug's images of a list that do not move stay as they are.
+        # Where there is one array, the result is another; imgaug's images of a list that do not move stay as
+        # they are.
         result = np.empty_like(images) if isinstance(images, np.ndarray) else list(images)
         for i, image in enumerate(images):
             if not moves[i]:
@@ -127,7 +130,7 @@ _BACK = _transform(1, 1, 3.141592 / 2, 0, 0, 0)
 
 @functools.lru_cache(maxsize=1)
 def _matrices_are_scikits() -> bool:
-    """Whether the scikit-image that is here makes the same of scales, shifts, angles and shears, to the bit."""
+    """Whether the scikit-image that is here makes the same of scales, angles and shears, to the bit."""
     for mode, unit in (("px", 9.0), ("percent", 0.1)):
         for dtype in (np.float32, np.float64):
             samples = geometric._AffineSamplingResult(

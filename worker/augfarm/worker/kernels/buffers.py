@@ -17,7 +17,7 @@ _scratch: OrderedDict[tuple[str, tuple[int, ...], str], Any] = OrderedDict()
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-    """An array of this shape with whatever was in it; the next call with the same arguments gives the same one.
+    """An array of this shape with whatever was in it; the next call with these arguments gives it again.
 
     Never hand it out of a kernel.
     """

@@ -1,6 +1,6 @@
-"""ElasticTransformation: its shift maps blurred in float32 and at once, and all points of an image moved together.
+"""ElasticTransformation: both shift maps blurred at once, and all points of an image moved together.
 
-The pixels go through the same ``cv2.remap`` as imgaug's.
+The pixels are imgaug's: its random numbers, its blur and its ``cv2.remap``. Points differ by rounding.
 
 Source: imgaug/augmenters/geometric.py, ElasticTransformation; imgaug/augmentables/kps.py and utils.py for the
 neighbours of a point and their geometric median.
@@ -36,7 +36,9 @@ class ElasticTransformation(geometric.ElasticTransformation):  # type: ignore[mi
     """imgaug's ElasticTransformation with quicker maps and points."""
 
     @classmethod
-    def _generate_shift_maps(cls, shape: Any, alpha: Any, sigma: Any, random_state: Any) -> tuple[Array, Array]:
+    def _generate_shift_maps(
+        cls, shape: Any, alpha: Any, sigma: Any, random_state: Any
+    ) -> tuple[Array, Array]:
         if sigma <= _SIGMA_OF_NOTHING or 0 in shape:
             maps: tuple[Array, Array] = super()._generate_shift_maps(shape, alpha, sigma, random_state)
             return maps
@@ -46,15 +48,18 @@ class ElasticTransformation(geometric.ElasticTransformation):  # type: ignore[mi
         tall, wide = height + 2 * ksize, width + 2 * ksize
         # In the order of imgaug, so that each value rounds as there: remap would show it.
         noise = random_state.random((2 * tall, wide))
-        if noise.dtype != np.float32:
-            maps = super()._generate_shift_maps(shape, alpha, sigma, random_state)
-            return maps
         noise *= 2
         noise -= 1
-        # Both maps in one: what the blur mixes at their seam is cut off, since no kernel is wider than the padding.
+        # Both maps in one: what the blur mixes at their seam is cut off, since no kernel is wider than the
+        # padding.
         smooth = scratch("smooth", (2 * tall, wide), np.float32)
         cv2.GaussianBlur(
-            noise, (ksize, ksize), sigmaX=float(sigma), sigmaY=float(sigma), dst=smooth, borderType=cv2.BORDER_REFLECT_101
+            noise,
+            (ksize, ksize),
+            sigmaX=float(sigma),
+            sigmaY=float(sigma),
+            dst=smooth,
+            borderType=cv2.BORDER_REFLECT_101,
         )
         dx, dy = smooth.reshape(2, tall, wide)[:, ksize:-ksize, ksize:-ksize] * np.float32(alpha)
         return dx, dy
@@ -113,11 +118,7 @@ class ElasticTransformation(geometric.ElasticTransformation):  # type: ignore[mi
 def _diamond(steps: int) -> Array:
     """All (x, y) whose distance along the axes from the middle is at most `steps`, row by row."""
     return np.array(
-        [
-            (x, y)
-            for y in range(-steps, steps + 1)
-            for x in range(abs(y) - steps, steps - abs(y) + 1)
-        ],
+        [(x, y) for y in range(-steps, steps + 1) for x in range(abs(y) - steps, steps - abs(y) + 1)],
         np.float64,
     )
 

@@ -1,4 +1,4 @@
-"""GaussianBlur of uint8 images in place: the same ``cv2.GaussianBlur`` as imgaug's, bit for bit, without its copies.
+"""GaussianBlur of uint8 images in place: imgaug's ``cv2.GaussianBlur`` without its copies, bit for bit.
 
 Source: imgaug/augmenters/blur.py, GaussianBlur and blur_gaussian_.
 """
@@ -28,7 +28,12 @@ class GaussianBlur(blur.GaussianBlur):  # type: ignore[misc]
                     ksize = ksize + 1 if ksize % 2 == 0 else ksize
                     flat = image[..., 0] if image.shape[2] == 1 else image
                     cv2.GaussianBlur(
-                        flat, (ksize, ksize), sigmaX=sigma, sigmaY=sigma, dst=flat, borderType=cv2.BORDER_REFLECT_101
+                        flat,
+                        (ksize, ksize),
+                        sigmaX=sigma,
+                        sigmaY=sigma,
+                        dst=flat,
+                        borderType=cv2.BORDER_REFLECT_101,
                     )
             else:
                 image[...] = blur.blur_gaussian_(image, sigma=sigma, eps=self.eps)

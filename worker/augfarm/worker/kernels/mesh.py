@@ -1,13 +1,14 @@
 """Piecewise affine maps over a regular grid, without a matrix for each triangle. Pure NumPy and SciPy.
 
-Source: imgaug/augmenters/geometric.py, PiecewiseAffine._get_transformer, and scikit-image's PiecewiseAffineTransform,
-which triangulates the grid by Delaunay and fits an affine map to each triangle. A grid's cells are rectangles of two
-triangles each. With (u, v) a position in a cell and P its corners' images, such a map is
+Source: imgaug/augmenters/geometric.py, PiecewiseAffine._get_transformer, and scikit-image's
+PiecewiseAffineTransform, which triangulates the grid by Delaunay and fits an affine map to each triangle. A
+grid's cells are rectangles of two triangles each. With (u, v) a position in a cell and P its corners' images,
+such a map is
 
     bilinear(P)(u, v) + (k(u, v) - u v) * (P11 - P10 - P01 + P00)
 
-where k = min(u, v) if the diagonal joins the corners 00 and 11, and max(0, u + v - 1) if it joins 10 and 01. The first
-term is a product of three matrices, and k is the same for all images of a size.
+where k = min(u, v) if the diagonal joins the corners 00 and 11, and max(0, u + v - 1) if it joins 10 and 01.
+The first term is a product of three matrices, and k is the same for all images of a size.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ class Mesh:
         self._axes = (_axis(height, ys), _axis(width, xs))
         diagonals = self._diagonals()
         self.whole = diagonals is not None
-        self._rising = diagonals
+        self._rising: Array = diagonals
 
     @property
     def nbytes(self) -> int:
-        return 8 * self.points.size + sum(each.nbytes for held in self._weights.values() for each in held)
+        return int(self.points.nbytes) + sum(each.nbytes for held in self._weights.values() for each in held)
 
     def _diagonals(self) -> Array | None:
         """For each cell, whether its diagonal joins 00 and 11; None where a cell is not two triangles."""
@@ -58,7 +59,8 @@ class Mesh:
         top, left = y.min(axis=1), x.min(axis=1)
         if np.any(y.max(axis=1) - top != 1) or np.any(x.max(axis=1) - left != 1):
             return None
-        # One that lacks the corner 00 or 11 has as many corners below as to the right, and the diagonal 10 to 01.
+        # One that lacks the corner 00 or 11 has as many corners below as to the right, and the diagonal 10 to
+        # 01.
         rising = (y - top[:, None]).sum(axis=1) != (x - left[:, None]).sum(axis=1)
         np.add.at(joins, (rising.astype(int), top, left), 1)
         if np.any((joins != 0) & (joins != 2)) or np.any(joins.sum(axis=0) != 2):
@@ -123,7 +125,7 @@ class Mesh:
 
 
 def _axis(size: int, knots: Array) -> tuple[Array, Array, Array]:
-    """Of the pixels 0 to size - 1: their weights of the knots, the cells that they are in, and where in them."""
+    """Of the pixels 0 to size - 1: their weights of the knots, their cells, and where in these they are."""
     pixels = np.arange(size, dtype=np.float64)
     cell = np.clip(np.searchsorted(knots, pixels, side="right") - 1, 0, len(knots) - 2)
     place = (pixels - knots[cell]) / (knots[cell + 1] - knots[cell])

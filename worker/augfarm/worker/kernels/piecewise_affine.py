@@ -1,8 +1,9 @@
-"""PiecewiseAffine: one map for an image, from a few small matrix products, instead of an SVD for each triangle.
+"""PiecewiseAffine: one map for an image from a few small products, instead of an SVD for each triangle.
 
-Images of uint8 with order 1 go through ``cv2.remap``, whose coordinates are in steps of 1/32 pixel. All other dtypes
-and orders go through the same interpolation as imgaug's, channel by channel, and differ by rounding. Points are looked
-for as imgaug does, as the brightest pixel of a warped map of distances, but only where it can be.
+Images of uint8 with order 1 go through ``cv2.remap``, whose coordinates are in steps of 1/32 pixel. All other
+dtypes and orders go through the same interpolation as imgaug's, channel by channel, and differ by rounding.
+Points are looked for as imgaug does, as the brightest pixel of a warped map of distances, but only where it
+can be.
 
 Source: imgaug/augmenters/geometric.py, PiecewiseAffine.
 """
@@ -38,7 +39,9 @@ _LONGEST_SIDE = 32_766
 #: imgaug's threshold below which a point counts as lost.
 _DARKEST = 0.01
 #: As imgaug.
-_DTYPES = frozenset(["bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"])
+_DTYPES = frozenset(
+    ["bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]
+)
 #: For whatever cannot be done here.
 _ORIGINAL = object()
 
@@ -57,7 +60,7 @@ class PiecewiseAffine(geometric.PiecewiseAffine):  # type: ignore[misc]
                 images[i] = super()._augment_images_by_samples([image], _only(samples, i))[0]
                 continue
             cval = samples.get_clipped_cval(i, image.dtype)
-            images[i] = _warp_image(image, *warp, int(samples.order[i]), samples.mode[i], cval)
+            images[i] = _warp_image(image, warp[0], warp[1], int(samples.order[i]), samples.mode[i], cval)
         return images
 
     def _augment_maps_by_samples(
@@ -73,7 +76,7 @@ class PiecewiseAffine(geometric.PiecewiseAffine):  # type: ignore[misc]
                     [augmentable], arr_attr_name, _only(samples, i), cval, mode, order
                 )[0]
                 continue
-            warped = _interpolated(array, *warp, order, mode, cval).astype(array.dtype, copy=False)
+            warped = _interpolated(array, warp[0], warp[1], order, mode, cval).astype(array.dtype, copy=False)
             if order >= 3 and isinstance(augmentable, ia.HeatmapsOnImage):
                 np.clip(warped, 0.0, 1.0, out=warped)
             setattr(augmentable, arr_attr_name, warped)
@@ -147,23 +150,26 @@ def _remapped(image: Array, coordinates: Array) -> Array:
     """The uint8 image at these coordinates, which lie in it: no mode matters."""
     out = np.empty_like(image, order="C")
     channels = image.shape[2]
+    map_x, map_y = coordinates
     if not image.flags.c_contiguous:
         image = np.ascontiguousarray(image)
     for first in range(0, channels, 4):  # cv2.remap takes no more at once
         few = image[..., first : first + 4]
         if channels <= 4:
-            cv2.remap(few, *coordinates, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)
+            cv2.remap(few, map_x, map_y, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)
         else:
             part = cv2.remap(
-                np.ascontiguousarray(few), *coordinates, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+                np.ascontiguousarray(few), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
             out[..., first : first + 4] = part.reshape(few.shape)
     return out
 
 
 def _interpolated(array: Array, mesh: Mesh, targets: Array, order: int, mode: str, cval: Any) -> Array:
-    """As scikit-image's warp with preserve_range, channel by channel: its splines run through the channels, too, but
-    at whole numbers, where they are the values themselves."""
+    """As scikit-image's warp with preserve_range, channel by channel.
+
+    Its splines run through the channels, too, but at whole numbers, where they are the values themselves.
+    """
     coordinates = mesh.render(targets, np.float64)
     if order == 0:
         rows, columns = (np.floor(each + 0.5).astype(np.intp) for each in coordinates[::-1])
@@ -191,7 +197,7 @@ def _interpolated(array: Array, mesh: Mesh, targets: Array, order: int, mode: st
 
 
 def _clip(out: Array, source: Array, mode: str, cval: Any) -> None:
-    """Clip what a spline swings beyond the source's values; cval counts among them where the spline reaches it."""
+    """Clip what a spline swings beyond the source's values; cval is one of them where it is reached."""
     low, high = np.nanmin(source), np.nanmax(source)
     if mode == "constant" and not low <= cval <= high and out.min() <= cval <= out.max():
         low, high = min(low, cval), max(high, cval)

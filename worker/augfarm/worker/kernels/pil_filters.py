@@ -1,7 +1,7 @@
 """Pillow's filter kernels by OpenCV.
 
-Both round half of a grey level up, but for two kernels whose divisors are no powers of two (SmoothMore, Detail): Pillow
-adds them in float32, and a result that is half of a level may come out one lower.
+Both round half of a grey level up, but for two kernels whose divisors are no powers of two (SmoothMore,
+Detail): Pillow adds them in float32, and a result that is half of a level may come out one lower.
 
 Source: imgaug/augmenters/pillike.py, _filter_by_kernel; Pillow, src/libImaging/Filter.c.
 """

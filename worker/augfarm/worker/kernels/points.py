@@ -1,9 +1,9 @@
 """Where a warped point is brightest: what imgaug finds by warping a whole map of distances for each point.
 
-imgaug draws for each point the map 1 / (1 + distance) in float32, warps it bilinearly, and takes the first of its
-brightest pixels. A warped value lies between those of its four neighbours, each at most sqrt(2) nearer or farther than
-the pixel's own source. So only pixels whose source is at most 2 sqrt(2) farther than the nearest one's can win, and
-these alone are computed, as imgaug would.
+imgaug draws for each point the map 1 / (1 + distance) in float32, warps it bilinearly, and takes the first of
+its brightest pixels. A warped value lies between those of its four neighbours, each at most sqrt(2) nearer or
+farther than the pixel's own source. So only pixels whose source is at most 2 sqrt(2) farther than the nearest
+one's can win, and these alone are computed, as imgaug would.
 
 Source: imgaug/augmenters/geometric.py, PiecewiseAffine._augment_keypoints_by_samples; augmentables/kps.py,
 to_distance_maps and from_distance_maps.
@@ -22,7 +22,8 @@ __all__ = ["brightest"]
 
 Array = Any
 
-#: What a warped value may be from that of its pixel's own source, in pixels, both ways; and a bit for rounding.
+#: What a warped value may be from that of its pixel's own source, in pixels, both ways; and a bit for
+#: rounding.
 _MARGIN = 2 * 2**0.5 + 1e-6
 #: Points looked for at once.
 _AT_ONCE = 256
@@ -62,8 +63,8 @@ def _brightest(mesh: Mesh, targets: Array, points: Array, darkest: float) -> lis
 def _near(mesh: Mesh, targets: Array, points: Array) -> tuple[Array, Array, Array]:
     """Pixels that may be the brightest, as (point's number, y, x), sorted by points.
 
-    The image is cut into blocks. The best pixel of each point's nearest block says how near a pixel must be, and a
-    block whose middle is too far for that has none.
+    The image is cut into blocks. The best pixel of each point's nearest block says how near a pixel must be,
+    and a block whose middle is too far for that has none.
     """
     blocks = _blocks_of(*mesh.shape)
     sx, sy = mesh.at(targets, blocks.middle_y, blocks.middle_x)

@@ -1,7 +1,7 @@
-"""Max-, min- and average pooling: one operation on whole arrays for each place in a window, instead of tiny reductions.
+"""Max-, min- and average pooling: one operation on whole arrays for each place in a window.
 
-Bit for bit imgaug's: the greatest and the least do not depend on the order, and neither do sums of whole numbers.
-Averages of floats do, and stay imgaug's.
+Bit for bit imgaug's: the greatest and the least do not depend on the order, and neither do sums of whole
+numbers. Averages of floats do, and stay imgaug's.
 
 Source: imgaug/imgaug.py, pool, max_pool, min_pool and avg_pool.
 """
@@ -20,14 +20,18 @@ __all__ = ["AveragePooling", "MaxPooling", "MinPooling"]
 Array = Any
 
 #: What pool() takes; for others it says so itself.
-_DTYPES = frozenset("bool uint8 uint16 uint32 int8 int16 int32 float16 float32 float64".split())
+_DTYPES = frozenset(
+    ["bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]
+)
 #: Beyond that many places in a window, one reduction of each is as fast.
 _LARGEST_WINDOW = 256
 
 
 def _places(image: Array, height: int, width: int, mode: str, cval: int) -> Iterator[Array]:
     """For each place in a window, the values of all windows there."""
-    padded = iasize.pad_to_multiples_of(image, height_multiple=height, width_multiple=width, mode=mode, cval=cval)
+    padded = iasize.pad_to_multiples_of(
+        image, height_multiple=height, width_multiple=width, mode=mode, cval=cval
+    )
     for y in range(height):
         for x in range(width):
             yield padded[y::height, x::width]

@@ -1,9 +1,9 @@
 """Puts kernels in the place of imgaug's code, in one pipeline and nowhere else.
 
-A kernel is a subclass of the augmenter that it replaces, and an object gets it by its ``__class__``. So only objects
-of exactly that class are replaced, not those of users' subclasses; imgaug itself is not touched, and another pipeline
-of the same process stays exact. Whatever a kernel does not override, its drawing of random parameters above all, is
-imgaug's own code.
+A kernel is a subclass of the augmenter that it replaces, and an object gets it by its ``__class__``. So only
+objects of exactly that class are replaced, not those of users' subclasses; imgaug itself is not touched, and
+another pipeline of the same process stays exact. Whatever a kernel does not override, its drawing of random
+parameters above all, is imgaug's own code.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["Kernels", "install", "installed", "known", "replaced"]
 
 Kernels = Literal["exact", "fast"]
 
-#: The modules of imgaug that kernels were written for: the first 16 digits of their files' SHA-256. In any other
-#: version, and in the fork imaug, the augmenters of that module keep their own code.
+#: The modules of imgaug that kernels were written for: the first 16 digits of their files' SHA-256. In any
+#: other version, and in the fork imaug, the augmenters of that module keep their own code.
 _SOURCES = {
     "imgaug.augmenters.blur": "8c93587dcebe66f6",
     "imgaug.augmenters.arithmetic": "6d46839a64cccda9",

@@ -1,6 +1,7 @@
 """Voronoi and its family: cells' mean colours by counting, instead of a Python loop over the pixels.
 
-Bit for bit imgaug's: the cells are found by the same tree, and sums of whole numbers are exact in float64 in any order.
+Bit for bit imgaug's: the cells are found by the same tree, and sums of whole numbers are exact in float64 in
+any order.
 
 Source: imgaug/augmenters/segmentation.py, segment_voronoi.
 """
