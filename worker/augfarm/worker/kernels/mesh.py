@@ -49,7 +49,8 @@ class Mesh:
 
     @property
     def nbytes(self) -> int:
-        return int(self.points.nbytes) + sum(each.nbytes for held in self._weights.values() for each in held)
+        held = sum(each.nbytes for held in self._weights.values() for each in held)
+        return int(self.points.nbytes + held)
 
     def _diagonals(self) -> Array | None:
         """For each cell, whether its diagonal joins 00 and 11; None where a cell is not two triangles."""
