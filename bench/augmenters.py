@@ -3,8 +3,8 @@
     python bench/augmenters.py               # some minutes; writes bench/results/augmenters.json
     python bench/augmenters.py --document    # docs/augmenter-speed.md and its plot anew, from the results
 
-16 images of 225x225 and of 512x512, arguments as in tests/sweep/catalogue.py. Beside each what fast kernels take,
-and Albumentations where it has an equivalent and is installed (`pip install albumentations`).
+16 images of 225x225 and of 512x512, arguments as in tests/sweep/catalogue.py. Beside each what fast kernels
+take, and Albumentations where it has an equivalent and is installed (`pip install albumentations`).
 """
 
 from __future__ import annotations
@@ -188,10 +188,10 @@ def albumentations() -> dict[str, Any]:
 
 _INTRODUCTION = """\
 Milliseconds of CPU a megapixel, on one thread, slowest first: every public augmenter of imgaug 0.4.0, on 16
-images of 225x225 and of 512x512, with the arguments of `tests/sweep/catalogue.py`. *fast*: with `kernels="fast"`
-([kernels.md](kernels.md)), where that has a kernel for the augmenter or for what it is made of.
-*Albumentations*: its nearest equivalent with like arguments, which is not the same augmentation. A batch of 16
-images of 225x225 is 0.81 megapixel."""
+images of 225x225 and of 512x512, with the arguments of `tests/sweep/catalogue.py`. *fast*: with
+`kernels="fast"` ([kernels.md](kernels.md)), where that has a kernel for the augmenter or for what it is
+made of. *Albumentations*: its nearest equivalent with like arguments, which is not the same augmentation. A
+batch of 16 images of 225x225 is 0.81 megapixel."""
 
 
 def document(found: dict[str, Any]) -> str:

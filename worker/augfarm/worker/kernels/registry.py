@@ -8,6 +8,7 @@ parameters above all, is imgaug's own code.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -148,8 +149,9 @@ def _objects(root: Any) -> Iterator[Any]:
             waiting += value.values()
         elif isinstance(value, (list, tuple)):
             waiting += list.__iter__(value) if isinstance(value, list) else value
-        if type(value).__module__.partition(".")[0] not in _NO_AUGMENTERS_IN and hasattr(value, "__dict__"):
-            waiting += vars(value).values()
+        if type(value).__module__.partition(".")[0] not in _NO_AUGMENTERS_IN:
+            with contextlib.suppress(TypeError):  # an object without attributes of its own
+                waiting += vars(value).values()
 
 
 #: Whose objects are not looked into: what they hold is no augmenter, and may be large.
