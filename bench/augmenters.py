@@ -1,6 +1,7 @@
 """Where imgaug's time goes: every public augmenter, on one thread, slowest first.
 
     python bench/augmenters.py               # some minutes; writes bench/results/augmenters.json
+    python bench/augmenters.py --quick       # one repetition at 225x225: half a minute, for a first ranking
     python bench/augmenters.py --document    # docs/augmenter-speed.md and its plot anew, from the results
 
 16 images of 225x225 and of 512x512, arguments as in tests/sweep/catalogue.py. Beside each what fast kernels
@@ -50,11 +51,13 @@ def main() -> None:
     """Measure, or write the document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--document", action="store_true", help="write the document from the last results")
-    if not parser.parse_args().document:
+    parser.add_argument("--quick", action="store_true", help="one repetition at 225x225 alone")
+    told = parser.parse_args()
+    if not told.document:
         warnings.simplefilter("ignore")
         cv2.setNumThreads(0)
         RESULTS.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps(measure(), indent=1) + "\n")
+        RESULT.write_text(json.dumps(measure(told.quick), indent=1) + "\n")
     found = json.loads(RESULT.read_text())
     DOCUMENT.write_text(document(found))
     draw(found)
@@ -63,7 +66,7 @@ def main() -> None:
 # --- measuring ---------------------------------------------------------------------------------------------
 
 
-def measure() -> dict[str, Any]:
+def measure(quick: bool) -> dict[str, Any]:
     """Milliseconds of CPU a megapixel, for each augmenter and size; or why there are none."""
     rows, left_out = [], dict(NEVER_SENT)
     theirs = albumentations()
@@ -71,20 +74,26 @@ def measure() -> dict[str, Any]:
         row: dict[str, Any] = {"name": name}
         try:
             mine = make()
-            quick = copy.deepcopy(mine)
-            replaced = kernels.install(quick)
-            for size in SIZES:
-                row[str(size)] = _time(mine, name, size)
+            kernel = copy.deepcopy(mine)
+            replaced = kernels.install(kernel)
+            for size in SIZES[:1] if quick else SIZES:
+                row[str(size)] = _time(mine, name, size, quick)
                 if replaced:
-                    row[f"{size} fast"] = _time(quick, name, size)
+                    row[f"{size} fast"] = _time(kernel, name, size, quick)
                 if name in theirs:
-                    row[f"{size} albumentations"] = _time_albumentations(theirs[name], size)
+                    row[f"{size} albumentations"] = _time_albumentations(theirs[name], size, quick)
         except Exception as error:
             left_out[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
             continue
         rows.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
-    return {"machine": machine(), "albumentations": bool(theirs), "rows": rows, "left_out": left_out}
+    return {
+        "machine": machine(),
+        "quick": quick,
+        "albumentations": bool(theirs),
+        "rows": rows,
+        "left_out": left_out,
+    }
 
 
 def _images(size: int) -> list[Any]:
@@ -92,7 +101,7 @@ def _images(size: int) -> list[Any]:
     return [np.roll(image, 7 * number, axis=1) for number in range(IMAGES)]
 
 
-def _time(augmenter: Any, name: str, size: int) -> float:
+def _time(augmenter: Any, name: str, size: int, quick: bool) -> float:
     more: dict[str, Any] = {}
     if "BoundingBoxes" in name:
         more["bounding_boxes"] = [ia.quokka_bounding_boxes(size=(size, size))] * IMAGES
@@ -100,20 +109,20 @@ def _time(augmenter: Any, name: str, size: int) -> float:
         more["segmentation_maps"] = [ia.quokka_segmentation_map(size=(size, size))] * IMAGES
     few = {key: value[:1] for key, value in more.items()}
     augmenter(images=_images(size)[:1], **few)
-    return _least(lambda images: augmenter(images=images, **more), size)
+    return _least(lambda images: augmenter(images=images, **more), size, quick)
 
 
-def _time_albumentations(transform: Any, size: int) -> float:
+def _time_albumentations(transform: Any, size: int, quick: bool) -> float:
     transform(image=_images(size)[0])
 
     def all_of_them(images: list[Any]) -> None:
         for image in images:
             transform(image=image)
 
-    return _least(all_of_them, size)
+    return _least(all_of_them, size, quick)
 
 
-def _least(work: Callable[[list[Any]], Any], size: int) -> float:
+def _least(work: Callable[[list[Any]], Any], size: int, quick: bool) -> float:
     images = _images(size)
     began, least, times = time.monotonic(), float("inf"), 0
     while times == 0 or ((time.monotonic() - began < SECONDS or times < 2) and least < SLOW):
@@ -122,6 +131,8 @@ def _least(work: Callable[[list[Any]], Any], size: int) -> float:
         work(fresh)
         least = min(least, time.process_time() - before)
         times += 1
+        if quick:
+            break
     return round(1e3 * least / (IMAGES * size * size / 1e6), 3)
 
 
@@ -202,7 +213,8 @@ def document(found: dict[str, Any]) -> str:
         "",
         *_INTRODUCTION.splitlines(),
         "",
-        f"Measured by `python bench/augmenters.py` on {found['machine']}. Compare within the table only.",
+        f"Measured by `python bench/augmenters.py{' --quick' if found['quick'] else ''}` on {found['machine']}.",
+        "Compare within the table only.",
         "",
         "![the slowest augmenters](images/augmenter-speed.png)",
         "",
