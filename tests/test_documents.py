@@ -1,4 +1,4 @@
-"""Documents that programs in bench/ write are what their results give; docs/reliability.md names tests that exist."""
+"""Documents that programs in bench/ write are what their results give, and tests that they name exist."""
 
 import ast
 import importlib

@@ -1,7 +1,11 @@
-"""Arrays that kernels use again and again, so that a batch does not pay for fresh memory."""
+"""Arrays that kernels use again and again, so that a batch does not pay for fresh memory.
+
+Each thread has its own: a worker augments in one, but ``client.replay`` may be called in several.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -10,32 +14,11 @@ import numpy as np
 
 __all__ = ["Cache", "scratch"]
 
-#: What all scratch arrays of a process, and each cache, may hold, in bytes.
+#: What a thread's scratch arrays, and what each cache, may hold, in bytes.
 BUDGET = 64 * 2**20
 
-_scratch: OrderedDict[tuple[str, tuple[int, ...], str], Any] = OrderedDict()
 
-
-def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-    """An array of this shape with whatever was in it; the next call with these arguments gives it again.
-
-    Never hand it out of a kernel.
-    """
-    key = (name, shape, np.dtype(dtype).str)
-    array = _scratch.get(key)
-    if array is None:
-        array = np.empty(shape, dtype)
-        if array.nbytes > BUDGET // 4:
-            return array
-        _scratch[key] = array
-        while sum(each.nbytes for each in _scratch.values()) > BUDGET:
-            _scratch.popitem(last=False)
-    else:
-        _scratch.move_to_end(key)
-    return array
-
-
-class Cache:
+class Cache(threading.local):
     """What is made once for each key, the oldest dropped beyond the budget.
 
     Args:
@@ -56,3 +39,14 @@ class Cache:
         while len(self._held) > 1 and sum(self._size(each) for each in self._held.values()) > BUDGET:
             self._held.popitem(last=False)
         return value
+
+
+_scratch = Cache(lambda name, shape, dtype: np.empty(shape, dtype), lambda array: int(array.nbytes))
+
+
+def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array of this shape with whatever was in it; the next call with these arguments gives it again.
+
+    Never hand it out of a kernel.
+    """
+    return _scratch(name, shape, np.dtype(dtype))
