@@ -59,7 +59,8 @@ class PiecewiseAffine(geometric.PiecewiseAffine):  # type: ignore[misc]
             if warp is _ORIGINAL:
                 images[i] = super()._augment_images_by_samples([image], _only(samples, i))[0]
                 continue
-            cval = samples.get_clipped_cval(i, image.dtype)
+            # imgaug has made a boolean image float64 by then, so that its cval may be any.
+            cval = samples.get_clipped_cval(i, np.dtype(np.float64) if image.dtype == bool else image.dtype)
             images[i] = _warp_image(image, warp[0], warp[1], int(samples.order[i]), samples.mode[i], cval)
         return images
 
