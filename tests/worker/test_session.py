@@ -20,6 +20,7 @@ from augfarm.worker.events import (
     Event,
     Exit,
     ForgetAllPipelines,
+    ForgetMemory,
     ForgetPipeline,
     GarbageArrived,
     InboxEmptied,
@@ -117,7 +118,7 @@ def test_a_forget_does_not_overtake_the_batch_that_came_before_it(joined: Driver
 
 def test_a_new_connection_begins_clean(joined: Driver) -> None:
     joined.feed(dispatch(1))
-    assert joined.feed(ConnectionEnded("lost")) == [ForgetAllPipelines()]
+    assert joined.feed(ConnectionEnded("lost")) == [ForgetAllPipelines(), ForgetMemory()]
     assert joined.feed(JOINED, InboxEmptied()) == []
 
 
@@ -152,7 +153,7 @@ def test_a_broker_that_breaks_a_promise_is_joined_anew(what: str) -> None:
         "joined twice": [JOINED, JOINED],
         "garbage": [JOINED, GarbageArrived("not msgpack")],
     }[what]
-    assert driver.feed(*events) == [ForgetAllPipelines()]
+    assert driver.feed(*events) == [ForgetAllPipelines(), ForgetMemory()]
     assert [said.level for said in driver.said][-1] == "warning"
     assert driver.feed(dispatch(9), InboxEmptied()) == []
     (again,) = driver.expire(session_module.REFUSED_WAIT_S)
@@ -171,7 +172,7 @@ def test_a_worker_refused_for_good_exits_with_a_code_of_its_own(code: str, exit_
 
 @pytest.mark.parametrize("code", ["replaced", "full", "unexpected", "malformed", "credit"])
 def test_a_worker_refused_for_now_joins_again_with_another_token(joined: Driver, code: str) -> None:
-    assert joined.feed(CommandArrived(Refused(code, "no"))) == [RenewToken(), ForgetAllPipelines()]
+    assert joined.feed(CommandArrived(Refused(code, "no"))) == [RenewToken(), ForgetAllPipelines(), ForgetMemory()]
     assert joined.session.deadline() == session_module.REFUSED_WAIT_S
     assert [type(a) for a in joined.expire(session_module.REFUSED_WAIT_S)] == [Reconnect]
     assert joined.expire(1.5) == []
@@ -179,7 +180,7 @@ def test_a_worker_refused_for_now_joins_again_with_another_token(joined: Driver,
 
 def test_a_broker_that_leaves_is_waited_for(joined: Driver) -> None:
     joined.feed(dispatch(1))
-    assert joined.feed(CommandArrived(Goodbye())) == [ForgetAllPipelines()]
+    assert joined.feed(CommandArrived(Goodbye())) == [ForgetAllPipelines(), ForgetMemory()]
     assert [type(a) for a in joined.expire(1.0)] == [Reconnect]
 
 

@@ -16,6 +16,7 @@ from augfarm.protocol import pipelines
 from augfarm.protocol.errors import AugfarmError, ClosedError
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
+from augfarm.protocol.memory import size_from_environment
 from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, Seed, Seeding
 
@@ -26,6 +27,7 @@ from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
 from .forks import Maker
 from .local import LocalFarm
+from .memory import SharedMemory
 from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
 from .posting import Poster
 from .progress import Progress, length_of
@@ -136,6 +138,7 @@ class Client:
         # An augmenter of this very process is trusted with the modules that it comes from; a spec is not.
         live = not isinstance(pipeline, (str, os.PathLike, dict, bytes))
         self._imports = pipelines.imports(self._spec) if live else ()
+        memory = SharedMemory(size_from_environment())
         farm: LocalFarm | None = None
         if address is None:
             farm = LocalFarm(resolve_processes(processes), maxtasksperchild, self._imports)
@@ -155,9 +158,11 @@ class Client:
                     base_seed=self.seed,
                     seeding=seeding,
                     requests=self._request_numbers,
+                    read=memory.read,
                     isolate=isolate,
                     keep_failures=folder is not None,
                 ),
+                memory=memory,
                 keeper=farm,
                 keys=None if keys is None else PeerKeys.load(keys, "client"),
             )

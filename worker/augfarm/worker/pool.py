@@ -31,6 +31,7 @@ from . import roster as r
 from .engine import Engine
 from .environment import describe
 from .guards import limit_memory, trace_crashes
+from .memory import SharedMemory
 from .roster import Roster
 from .service import Service, WorkerSettings
 
@@ -65,6 +66,7 @@ class PoolSettings:
         memory_bytes: what a process may have of memory of its own; None for all there is.
         parent_fd: the read end of a pipe; at its end of file the processes are killed and the pool leaves.
         keys: what its processes prove themselves with, or None.
+        shared_bytes: how large the memory of a process for results to clients on this host may become.
         scratch: a directory to remove when the parent has ended.
     """
 
@@ -78,6 +80,7 @@ class PoolSettings:
     parent_fd: int | None = None
     scratch: str | None = None
     keys: PeerKeys | None = None
+    shared_bytes: int = 0
 
 
 class WorkerPool:
@@ -194,7 +197,9 @@ class WorkerPool:
                 keys=self._settings.keys,
                 on_first_batch=lambda: os.write(confirms, _FINISHED),
             )
-            service = Service(settings, Engine(allow_import=self._settings.allow_import))
+            memory = SharedMemory(self._settings.shared_bytes)
+            engine = Engine(allow_import=self._settings.allow_import, memory=memory)
+            service = Service(settings, engine, memory)
             self._wakeup.close()
             self._signalled.close()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
