@@ -7,11 +7,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from augfarm.protocol import limits
-from augfarm.protocol.messages import Dispatch, Failed, Forget, Goodbye, Joined, Pipeline, Refused, Result
+from augfarm.protocol.messages import (
+    Attached,
+    Dispatch,
+    Failed,
+    Forget,
+    Goodbye,
+    Joined,
+    Offer,
+    Pipeline,
+    Refused,
+    Release,
+    Result,
+)
 from augfarm.protocol.seeds import Seed
 from augfarm.worker import session as session_module
 from augfarm.worker.events import (
     Action,
+    AttachMemory,
     Augment,
     BatchAugmented,
     BatchFailed,
@@ -25,7 +38,9 @@ from augfarm.worker.events import (
     GarbageArrived,
     InboxEmptied,
     LoadPipeline,
+    MemoryAttached,
     Reconnect,
+    ReleaseResult,
     RenewToken,
     Say,
     SayWaiting,
@@ -172,10 +187,23 @@ def test_a_worker_refused_for_good_exits_with_a_code_of_its_own(code: str, exit_
 
 @pytest.mark.parametrize("code", ["replaced", "full", "unexpected", "malformed", "credit"])
 def test_a_worker_refused_for_now_joins_again_with_another_token(joined: Driver, code: str) -> None:
-    assert joined.feed(CommandArrived(Refused(code, "no"))) == [RenewToken(), ForgetAllPipelines(), ForgetMemory()]
+    assert joined.feed(CommandArrived(Refused(code, "no"))) == [
+        RenewToken(),
+        ForgetAllPipelines(),
+        ForgetMemory(),
+    ]
     assert joined.session.deadline() == session_module.REFUSED_WAIT_S
     assert [type(a) for a in joined.expire(session_module.REFUSED_WAIT_S)] == [Reconnect]
     assert joined.expire(1.5) == []
+
+
+def test_memory_is_attached_to_and_said_so(joined: Driver) -> None:
+    offer = CommandArrived(Offer(3, b"n" * 16, b"s" * 16))
+    assert joined.feed(offer) == [AttachMemory(3, b"n" * 16, b"s" * 16)]
+    assert joined.feed(MemoryAttached(3)) == [Send(Attached(3))]
+    assert joined.feed(CommandArrived(Release(7))) == [ReleaseResult(7)]
+    joined.feed(ConnectionEnded("lost"))
+    assert joined.feed(MemoryAttached(3)) == [], "the next broker tells of its own"
 
 
 def test_a_broker_that_leaves_is_waited_for(joined: Driver) -> None:
