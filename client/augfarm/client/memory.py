@@ -86,6 +86,7 @@ class SharedMemory:
         self.end()
         if self._arena is not None:
             self._arena.close()
+            self._arena = None
 
     def descriptors(self) -> set[int]:
         """What to wait for."""
