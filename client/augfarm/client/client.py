@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from augfarm.protocol import batches as batch_forms
 from augfarm.protocol import pipelines
 from augfarm.protocol.errors import AugfarmError, ClosedError
@@ -258,6 +260,21 @@ class Client:
         result = AsyncResult(iterator, callback, error_callback)
         self._results.add(result)
         return result
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray[Any, Any]:
+        """An array to load images into that workers of this host read where it lies, instead of a copy.
+
+        Write it, give it in a batch, and leave it alone until that batch has come back: unlike all other
+        arrays it is not copied when it is taken. Its memory is used again when nobody holds the array any
+        more. Where there is none (small arrays, other systems, a full pool) it is an ordinary array.
+
+        Args:
+            shape: as for :func:`numpy.empty`.
+            dtype: as for :func:`numpy.empty`; one that may travel.
+        """
+        self._check_usable()
+        shape = (shape,) if isinstance(shape, int) else tuple(map(int, shape))
+        return self._service.memory.empty(shape, np.dtype(dtype))
 
     def replay(self, batch: Any, info: BatchInfo | Seed) -> Any:
         """Augment one batch again as the farm did, in this process, on one core. Needs imgaug here.

@@ -9,9 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from augfarm.protocol.bodies import Buffer, Parts, placement_of
 from augfarm.protocol.codec import Tree, decode_body
@@ -23,6 +27,34 @@ from augfarm.protocol.sharing import Peer, listen
 __all__ = ["SharedMemory"]
 
 _memories: weakref.WeakSet[SharedMemory] = weakref.WeakSet()
+
+
+class _Lying:
+    """What an array of :meth:`SharedMemory.empty` is a view of: it has its part of the arena while it lives."""
+
+    def __init__(self, arena: Arena, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._arena, self._start = arena, start
+        address = _address_of(arena.memory) + start
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (address, False),
+        }
+
+    def __del__(self) -> None:
+        self._arena.give(self._start)
+
+
+def _address_of(buffer: memoryview) -> int:
+    address: int = np.frombuffer(buffer, np.uint8).ctypes.data
+    return address
+
+
+def _offset_in(arena: Arena, buffer: memoryview) -> int | None:
+    """Where the buffer begins in the arena, if it lies there."""
+    offset = _address_of(buffer) - _address_of(arena.memory) if len(buffer) else -1
+    return offset if 0 <= offset <= len(arena.memory) - len(buffer) else None
 
 
 @dataclass
@@ -43,6 +75,8 @@ class SharedMemory:
     def __init__(self, octets: int) -> None:
         self._octets = octets
         self._arena: Arena | None = None
+        self._lock = threading.Lock()
+        self._closed = False
         self._listener: socket.socket | None = None
         self._secret = b""
         self._peers: list[Peer] = []
@@ -59,12 +93,19 @@ class SharedMemory:
         if not self._octets:
             return None
         try:
-            if self._arena is None:
-                self._arena = Arena(self._octets)
+            if self._make_arena() is None:
+                return None
             self._listener, name, self._secret = listen()
-        except OSError:  # no memory, or no such sockets: frames travel
+        except OSError:  # no such sockets: frames travel
             return None
         return Offer(session, name, self._secret)
+
+    def _make_arena(self) -> Arena | None:
+        with self._lock:
+            if self._arena is None and self._octets and not self._closed:
+                with contextlib.suppress(OSError):  # the system has no memory
+                    self._arena = Arena(self._octets)
+            return self._arena
 
     def attached(self) -> None:
         """The broker sees the memory: batches may lie there."""
@@ -84,6 +125,7 @@ class SharedMemory:
     def close(self) -> None:
         """The client is closed."""
         self.end()
+        self._closed = True
         if self._arena is not None:
             self._arena.close()
             self._arena = None
@@ -111,11 +153,23 @@ class SharedMemory:
     # --- batches -------------------------------------------------------------------------------------------
 
     def place(self, parts: Parts) -> Region | None:
-        """A copy of a batch where workers read it; None: it has to travel as frames. From any thread."""
+        """A batch where workers read it; None: it has to travel as frames. From any thread.
+
+        Buffers of :meth:`empty`'s arrays lie there already, all others are copied.
+        """
         arena = self._arena
         if not self._in_use or arena is None or parts.octets < MIN_PLACED_BYTES:
             return None
-        return arena.place(parts)
+        return arena.place(parts, [_offset_in(arena, buffer) for buffer in parts.buffers])
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+        """An array that lies where workers read it, or an ordinary one where there is no room. Any thread."""
+        size = int(dtype.itemsize * np.prod(shape, dtype=object))
+        arena = self._make_arena() if size >= MIN_PLACED_BYTES else None
+        start = None if arena is None else arena.take(size)
+        if arena is None or start is None:
+            return np.empty(shape, dtype)
+        return np.asarray(_Lying(arena, start, shape, dtype))
 
     def read(self, body: list[Buffer]) -> Tree:
         """The tree that a result's body holds, copied out of its worker's memory where it lies there.

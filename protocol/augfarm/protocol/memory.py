@@ -25,6 +25,7 @@ import secrets
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 import msgpack
 
@@ -79,6 +80,10 @@ def size_from_environment() -> int:
     return int(text) * limits.MIB
 
 
+def _aligned(octets: int) -> int:
+    return -(-octets // ALIGNMENT) * ALIGNMENT
+
+
 class Region:
     """A part of an arena, taken while this object lives.
 
@@ -87,8 +92,13 @@ class Region:
         body: the body's frames.
     """
 
-    def __init__(self, arena: Arena, placement: Placement, header: bytes) -> None:
+    def __init__(
+        self, arena: Arena, start: int, placement: Placement, header: bytes, lying: Sequence[Buffer] = ()
+    ) -> None:
         self._arena = arena
+        self._start = start
+        #: Buffers that were there before; they keep their arrays, and so their places.
+        self._lying = lying
         self.placement = placement
         self.body: list[Buffer] = [placement.table(), header]
 
@@ -104,7 +114,7 @@ class Region:
         return [table, self.body[1], *(view for view in self.views() if len(view))]
 
     def __del__(self) -> None:
-        self._arena._given.append(self.placement.start)
+        self._arena.give(self._start)
 
 
 class Arena:
@@ -138,24 +148,42 @@ class Arena:
             raise
         self.memory = memoryview(self._map)
 
-    def place(self, parts: Parts) -> Region | None:
-        """A copy of these buffers that readers see, or None where there is no room or no memory."""
+    def place(self, parts: Parts, lying: Sequence[int | None] = ()) -> Region | None:
+        """A copy of these buffers that readers see, or None where there is no room or no memory.
+
+        Args:
+            lying: for each buffer where it begins in this arena already, or None; () for none of them.
+        """
+        lying = lying or [None] * len(parts.buffers)
+        size = sum(_aligned(len(b)) for b, at in zip(parts.buffers, lying, strict=True) if at is None)
+        start = self.take(size)
+        if start is None:
+            return None
         offsets: list[int] = []
-        size = 0
-        for buffer in parts.buffers:
-            offsets.append(size)
-            size += -(-len(buffer) // ALIGNMENT) * ALIGNMENT
+        free = start
+        for buffer, at in zip(parts.buffers, lying, strict=True):
+            if at is None:
+                self.memory[free : free + len(buffer)] = buffer
+                offsets.append(free)
+                free += _aligned(len(buffer))
+            else:
+                offsets.append(at)
+        lengths = (len(parts.header), *map(len, parts.buffers))
+        placement = Placement(self.number, start, lengths, tuple(offsets))
+        kept = [buffer for buffer, at in zip(parts.buffers, lying, strict=True) if at is not None]
+        return Region(self, start, placement, parts.header, kept)
+
+    def take(self, octets: int) -> int | None:
+        """Where so much begins that nobody else has until :meth:`give`; None where there is no room."""
         with self._lock:
             while self._given:
                 self._space.give(self._given.popleft())
-            start = self._space.take(size)
-            if start is None or not self._reserve(start):
-                return None
-        for offset, buffer in zip(offsets, parts.buffers, strict=True):
-            self.memory[start + offset : start + offset + len(buffer)] = buffer
-        lengths = (len(parts.header), *map(len, parts.buffers))
-        placement = Placement(self.number, start, lengths, tuple(start + offset for offset in offsets))
-        return Region(self, placement, parts.header)
+            start = self._space.take(octets)
+            return start if start is not None and self._reserve(start) else None
+
+    def give(self, start: int) -> None:
+        """What was taken there is free again. From any thread, and from finalizers."""
+        self._given.append(start)
 
     def close(self) -> None:
         """Close the descriptor. The memory goes when nobody maps it any more."""
