@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types slow test-matrix clean help
+.PHONY: demo test lint types slow compose-test test-matrix clean help
 
 help:
 	@echo "make demo    a local farm augments real images: times, and a picture (a minute or two)"
 	@echo "make test    the test suite"
 	@echo "make lint    ruff        make types   mypy --strict"
 	@echo "make slow    tests that take minutes, or need root and network namespaces"
+	@echo "make compose-test    of those: the images and docker-compose.yml, with a container engine"
 	@echo "make test-matrix    other Pythons, numpy 1, the fork imaug, OpenCV 5 (a quarter of an hour)"
 
 demo: $(READY)
@@ -25,6 +26,11 @@ test: $(READY)
 slow: $(READY)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]'
 	$(BIN)/python -m pytest -m slow
+
+# Needs docker with compose, or root and a script that starts one: $AUGFARM_ENGINE_UP, or engine-up in
+# ../shared/tools. Without either its tests are skipped.
+compose-test: $(READY)
+	$(BIN)/python -m pytest -m compose tests/compose
 
 # Makes environments of its own under .venvs, and writes its table into docs/compatibility.md.
 test-matrix:

@@ -12,30 +12,15 @@ import os
 import statistics
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import scaffold
+from faults import Row
+from faults_of_deployment import CONTAINERS, KEYS
 
 DOCUMENT = scaffold.ROOT / "docs" / "reliability.md"
 CHAOS = "tests/chaos"
 HANGS = "tests/integration/test_nothing_hangs.py"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table.
-
-    Attributes:
-        times: names of times that the chaos suite takes, and what each is called here.
-        tests: FILE::TEST, FILE, or a folder.
-    """
-
-    fault: str
-    happens: str
-    guaranteed: str
-    tests: tuple[str, ...]
-    times: tuple[tuple[str, str], ...] = ()
 
 
 WORKERS = (
@@ -272,6 +257,8 @@ SECTIONS = (
     ("Broker and network", NETWORK),
     ("Clients", CLIENTS),
     ("Batches", BATCHES),
+    ("Containers", CONTAINERS),
+    ("Keys", KEYS),
     ("Hostile peers, and all together", PEERS),
 )
 

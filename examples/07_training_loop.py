@@ -1,10 +1,12 @@
 """A training loop fed by a farm: a small network in numpy learns circles, squares and triangles.
 
-    python examples/07_training_loop.py [--batches 600]
+    python examples/07_training_loop.py [--batches 600] [--spec examples/07_training_loop.json]
 
 The 60 pictures to learn from stand upright in the middle; those of the test are turned, moved and of other
 sizes. The network is trained twice: on the pictures as they are, and on augmented ones. At the end the script
 says what the farm was waiting for.
+With --spec the trainer needs no imgaug: the file was written by
+`augfarm spec examples/07_training_loop.py:augmenter`.
 The farm is one of this script's own; or, with AUGFARM_BROKER=tcp://HOST:5555, one that runs.
 Writes 07_training_loop.png: the loss of both runs.
 """
@@ -16,8 +18,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import augfarm.compat  # isort: skip  # noqa: F401  before imgaug, which needs it on numpy 2
-import imgaug.augmenters as iaa
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -27,14 +27,19 @@ SIZE = 24
 BATCH = 64
 Array = np.ndarray[Any, np.dtype[Any]]
 
-augmenter = iaa.Sequential(
-    [
-        iaa.Affine(
-            rotate=(-30, 30), scale=(0.7, 1.2), translate_px={"x": (-3, 3), "y": (-3, 3)}, mode="edge"
-        ),
-        iaa.AdditiveGaussianNoise(scale=(0, 10)),
-    ]
-)
+
+def augmenter() -> Any:
+    import augfarm.compat  # isort: skip  # noqa: F401  before imgaug, which needs it on numpy 2
+    from imgaug import augmenters as iaa
+
+    return iaa.Sequential(
+        [
+            iaa.Affine(
+                rotate=(-30, 30), scale=(0.7, 1.2), translate_px={"x": (-3, 3), "y": (-3, 3)}, mode="edge"
+            ),
+            iaa.AdditiveGaussianNoise(scale=(0, 10)),
+        ]
+    )
 
 
 def shape(label: Any, rng: np.random.Generator, moved: bool) -> Array:
@@ -116,11 +121,11 @@ def bottleneck(infos: list[BatchInfo], requesting: float, training: float) -> st
     return "farm" if queued > at_work else "loader"
 
 
-def train_on_farm(network: Network, source: Iterable[dict[str, Array]]) -> list[float]:
+def train_on_farm(network: Network, pipeline: Any, source: Iterable[dict[str, Array]]) -> list[float]:
     losses: list[float] = []
     infos: list[BatchInfo] = []
     requesting = training = 0.0
-    with Client(augmenter, seed=1, seeding="batch") as client:
+    with Client(pipeline, seed=1, seeding="batch") as client:
         asked = time.perf_counter()
         for batch, info in client.imap_batches(source, with_info=True):
             got = time.perf_counter()
@@ -162,13 +167,17 @@ def draw(curves: dict[str, list[float]], path: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--batches", type=int, default=600)
-    count = parser.parse_args().batches
+    parser.add_argument("--spec", help="the augmenter as a file, for a trainer without imgaug")
+    arguments = parser.parse_args()
+    count = arguments.batches
 
     images, labels = dataset(60, seed=3, moved=False)
     test = dataset(600, seed=4, moved=True)
     plain, augmented = Network(), Network()
     curves = {"as they are": [plain.train(**batch) for batch in batches(images, labels, count)]}
-    curves["augmented"] = train_on_farm(augmented, batches(images, labels, count))
+    curves["augmented"] = train_on_farm(
+        augmented, arguments.spec or augmenter(), batches(images, labels, count)
+    )
     print(f"right in the test, trained on pictures as they are: {plain.accuracy(*test):.0%}")
     print(f"right in the test, trained on augmented pictures:   {augmented.accuracy(*test):.0%}")
     draw(curves, "07_training_loop.png")

@@ -148,6 +148,22 @@ class Farm:
                 process.wait()
 
 
+class KeyedFarm(Farm):
+    """A farm whose broker asks for keys."""
+
+    def __init__(self, directory: Path, keys: Path, **options: Any) -> None:
+        super().__init__(directory, **options)
+        self.extra = ("--keys", str(keys), *self.extra)
+        self.keys = keys
+
+    def start_broker(self) -> None:
+        self.broker = self._start("augfarm.broker", self.broker_arguments())
+        self.status()
+
+    def status(self) -> dict[str, Any]:
+        return ask(self.clients, PATIENCE, str(self.keys))
+
+
 def _import_path() -> list[str]:
     """Where children find modules: where this process is told to, and in tests/."""
     told = os.environ.get("PYTHONPATH", "")

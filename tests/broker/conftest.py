@@ -32,11 +32,14 @@ class Peer:
         self.connection = rig.new_connection()
         self.inbox = []  # (command, body)
         self.memory_of = None  # of the last message
+        self.user_id = ""  # all that it says is under one key
         rig.peers[side, self.connection] = self
 
-    def say(self, command, *body, user_id=""):
+    def say(self, command, *body, user_id=None):
+        if user_id is not None:
+            self.user_id = user_id
         octets = sum(len(frame) for frame in body)
-        event = CommandReceived(self.side, self.connection, command, body, octets, user_id)
+        event = CommandReceived(self.side, self.connection, command, body, octets, self.user_id)
         self.rig.handle(event)
 
     def lose(self, *, closed_by_peer=True):

@@ -205,6 +205,25 @@ def test_a_revoked_key_ends_its_sessions_and_no_others(rig):
     assert worker.last(m.Refused).code == "revoked"
 
 
+@pytest.mark.parametrize("command", [m.Hello(limits.PROTOCOL_VERSION, b"t" * 16, "late"), m.Status()])
+def test_a_connection_whose_key_was_revoked_since_opens_nothing_and_sees_nothing(rig, command):
+    rig.handle(KeysRead("client", frozenset({"ann", ""})))
+    bob = rig.stranger("client")
+    bob.say(command, user_id="bob")
+    rig.pass_time(1.0)
+    assert [type(heard) for heard, _ in bob.inbox] == [m.Refused]
+    assert bob.last(m.Refused).code == "revoked"
+    assert bob.retired
+
+
+def test_a_key_that_was_added_is_admitted_from_then_on(rig):
+    rig.handle(KeysRead("client", frozenset({"ann", ""})))
+    assert not rig.core.admits("client", "bob")
+    assert rig.core.admits("worker", "bob"), "nothing was said about that side"
+    rig.handle(KeysRead("client", frozenset({"ann", "bob", ""})))
+    assert rig.client(user_id="bob").heard(m.Welcome)
+
+
 def test_the_window_is_told_again_only_when_the_shares_change(rig):
     client, worker = rig.client(), rig.worker(credit=64)
     assert client.heard(m.Window) == [m.Window(1, limits.MAX_OPEN_BATCHES, 10_000)]

@@ -52,7 +52,8 @@ def test_it_says_ready_and_ends_well_when_told(broker, number):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--clients", "tcp://0.0.0.0:*"], "--insecure"),
+        (["--clients", "tcp://0.0.0.0:*"], "without keys whoever reaches it may use the farm"),
+        (["--clients", "tcp://0.0.0.0:*"], "--keys DIR"),
         (["--workers", "tcp://*:*"], "--insecure"),
         (["--http", "0.0.0.0:0"], "--insecure"),
         (["--clients", "here"], "--clients: expected an address"),
@@ -82,6 +83,14 @@ def test_options_may_come_from_the_environment(broker):
     names = {"AUGFARM_CLIENTS": "tcp://127.0.0.1:*", "AUGFARM_WORKERS": "tcp://*:*", "AUGFARM_INSECURE": "1"}
     process = broker("--http", "", env={**os.environ, **names})
     assert "workers at tcp://[::]:" in process.stderr.readline()
+
+
+def test_a_farm_that_is_open_to_all_says_what_that_means(broker):
+    process = broker("--clients", "tcp://127.0.0.1:*", "--workers", "tcp://*:*", "--http", "", "--insecure")
+    process.stderr.readline()
+    warning = process.stderr.readline()
+    assert "--insecure: --workers tcp://*:* is open: whoever reaches it may use the farm" in warning
+    assert "--clients" not in warning
 
 
 def test_it_ends_with_its_parent_and_leaves_nothing(broker, tmp_path):

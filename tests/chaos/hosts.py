@@ -1,4 +1,4 @@
-"""Two hosts on this machine: network namespaces, joined by a link that can be cut and mended."""
+"""Hosts on this machine: network namespaces, joined by links that can be cut and mended."""
 
 from __future__ import annotations
 
@@ -47,11 +47,10 @@ def inside(host: Host) -> Iterator[None]:
         os.close(home)
 
 
-class Hosts:
-    """`here` and `there`, and the link between them."""
+class Link:
+    """A link between two hosts, carried by a process."""
 
-    def __init__(self, here: Host, there: Host, slowlink: subprocess.Popen[bytes]) -> None:
-        self.here, self.there = here, there
+    def __init__(self, slowlink: subprocess.Popen[bytes]) -> None:
         self._slowlink = slowlink
 
     def cut(self) -> None:
@@ -62,32 +61,57 @@ class Hosts:
         self._slowlink.send_signal(signal.SIGUSR2)
 
 
+class Hosts(Link):
+    """`here` and `there`, and the link between them."""
+
+    def __init__(self, here: Host, there: Host, slowlink: subprocess.Popen[bytes]) -> None:
+        super().__init__(slowlink)
+        self.here, self.there = here, there
+
+
 @contextmanager
 def two_hosts(*, delay_ms: float = 20, loss: float = 0.01, rate_mbit: float = 0) -> Iterator[Hosts]:
     """Needs root, iproute2, /dev/net/tun and slowlink.py; the test is skipped without them."""
+    with namespaces("here", "there") as (here, there):
+        hosts = Host(here, "10.77.0.1"), Host(there, "10.77.0.2")
+        with joined(*hosts, delay_ms=delay_ms, loss=loss, rate_mbit=rate_mbit) as slowlink:
+            yield Hosts(*hosts, slowlink)
+
+
+@contextmanager
+def namespaces(*names: str) -> Iterator[list[str]]:
+    """Network namespaces of this run's own: another may be under way on this machine."""
     if os.geteuid() or not shutil.which("ip") or not SLOWLINK.exists() or not Path("/dev/net/tun").exists():
         pytest.skip("needs root, iproute2, /dev/net/tun and slowlink.py ($AUGFARM_SLOWLINK)")
-    # Names of this run's own: another may be under way on this machine.
     prefix = f"augfarm-chaos-{os.getpid()}-{next(_numbers)}"
-    hosts = [Host(f"{prefix}-{side}", f"10.77.0.{number}") for number, side in ((1, "here"), (2, "there"))]
-    slowlink = None
+    made = []
     try:
-        for host in hosts:
-            subprocess.run(["ip", "netns", "add", host.name], check=True)
-        pairs = [part for host in hosts for part in (host.name, f"{host.address}/24")]
-        options = ["--delay-ms", str(delay_ms), "--loss", str(loss), "--rate-mbit", str(rate_mbit)]
-        slowlink = subprocess.Popen(
-            [sys.executable, SLOWLINK, *pairs, *options, "--seconds", "600"], stdout=subprocess.DEVNULL
-        )
-        show = ["ip", "-netns", hosts[1].name, "link", "show", "tunB", "up"]
-        wait_until(lambda: b"tunB" in subprocess.run(show, capture_output=True).stdout, "the link is up")
-        yield Hosts(*hosts, slowlink)
+        for name in names:
+            subprocess.run(["ip", "netns", "add", f"{prefix}-{name}"], check=True)
+            made.append(f"{prefix}-{name}")
+        yield made
     finally:
-        if slowlink is not None:
-            slowlink.kill()
-            slowlink.wait()
-        for host in hosts:
-            subprocess.run(["ip", "netns", "del", host.name], check=False)
+        for name in made:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+@contextmanager
+def joined(
+    a: Host, b: Host, *, delay_ms: float = 0, loss: float = 0, rate_mbit: float = 0
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A link between two hosts. A host may be `a` of one and `b` of another, with an address on each."""
+    pairs = [part for host in (a, b) for part in (host.name, f"{host.address}/24")]
+    options = ["--delay-ms", str(delay_ms), "--loss", str(loss), "--rate-mbit", str(rate_mbit)]
+    slowlink = subprocess.Popen(
+        [sys.executable, SLOWLINK, *pairs, *options, "--seconds", "600"], stdout=subprocess.DEVNULL
+    )
+    try:
+        show = ["ip", "-netns", b.name, "link", "show", "tunB", "up"]
+        wait_until(lambda: b"tunB" in subprocess.run(show, capture_output=True).stdout, "the link is up")
+        yield slowlink
+    finally:
+        slowlink.kill()
+        slowlink.wait()
 
 
 def _enter(descriptor: int) -> None:

@@ -78,7 +78,10 @@ class Judge:
         self.workers = {pid: use_of(pid) for pid in farm.worker_pids()}
 
     def settle(self):
-        """Let so much pass that the broker gives freed memory back (its heap.py), and all clients go."""
+        """Let so much pass that the broker gives freed memory back (its heap.py), and all clients go.
+
+        It does so again when nothing comes in for a second.
+        """
         with Client(hazards.Hazard(), self.farm.clients) as client:
             for _ in client.imap_batches((large(FINE) for _ in range(300 * MIB // BATCH)), 32):
                 pass
@@ -93,7 +96,10 @@ class Judge:
         wait_until(lambda: self.count_processes() == self.processes, f"{self.processes} processes run")
         broker = steady(lambda: use_of(self.farm.broker.pid), Use.handles)
         assert broker.handles() == self.broker.handles()
-        assert broker.memory <= self.broker.memory + GROWTH, (broker, self.broker)
+        most = self.broker.memory + GROWTH
+        wait_until(
+            lambda: use_of(self.farm.broker.pid).memory <= most, f"the broker has no more than {most} bytes"
+        )
         for pid in self.workers.keys() & set(self.farm.worker_pids()):
             worker, before = use_of(pid), self.workers[pid]
             assert worker.handles() == before.handles()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from augfarm.client import BatchInfo
+from augfarm.client.loading import load_spec
 from augfarm.client.sheet import POINT_COLOUR
 from farms import Farm
 
@@ -29,6 +31,7 @@ SCRIPTS: dict[str, tuple[int, tuple[int, int] | None]] = {
     "06_augment_batches": (2, (320, 552)),
     "07_training_loop": (20, (360, 640)),
     "08_custom_augmenter": (2, (320, 688)),
+    "09_without_imgaug": (2, None),
 }
 #: What its output looks like.
 EXPECTED = {
@@ -43,6 +46,8 @@ EXPECTED = {
     "07_training_loop": r"( +(queued|wire|augmenting|waiting): +[\d.]+ ms a batch\n){4}"
     r"the trainer asked .*\nbottleneck: the (loader|farm|trainer)\nright (.*\n)right (.*\n)",
     "08_custom_augmenter": r"2 batches on a local farm and on a remote one, images equal\n",
+    "09_without_imgaug": r"2 batches of 16 images in [\d.]+ s, augmented by [12] workers?\n"
+    r"sha256 [0-9a-f]{64}\n",
 }
 #: Quick enough for every run, and where: on a farm that runs, or on one of the script's own.
 QUICK = {
@@ -145,6 +150,36 @@ def test_the_network_learns_more_from_augmented_pictures(tmp_path: Path, two_wor
     output = run("07_training_loop", tmp_path, two_workers.clients, batches=200)
     plain, augmented = (int(share) for share in re.findall(r"(\d+)%", output))
     assert augmented >= plain + 10
+
+
+@pytest.mark.parametrize(
+    ("spec", "source"),
+    [("07_training_loop", "07_training_loop"), ("09_without_imgaug", "01_one_core_and_a_farm")],
+)
+def test_the_specs_are_what_augfarm_spec_writes(spec: str, source: str) -> None:
+    written = json.loads((EXAMPLES / f"{spec}.json").read_text())
+    fresh = json.loads(load_spec(f"{EXAMPLES / source}.py:augmenter"))
+    if written["imgaug"] != fresh["imgaug"]:
+        pytest.skip(f"they are for {written['imgaug']}")
+    assert written == fresh
+
+
+def test_with_its_spec_the_training_loop_does_not_import_imgaug(tmp_path: Path, two_workers: Farm) -> None:
+    block = "import runpy, sys; sys.modules['imgaug'] = sys.modules['cv2'] = None; del sys.argv[0];"
+    script = EXAMPLES / "07_training_loop.py"
+    code = f"{block} runpy.run_path(sys.argv[0], run_name='__main__')"
+    options = ("--batches", "20", "--spec", script.with_suffix(".json"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, script, *options],
+        cwd=tmp_path,
+        env=os.environ | {"AUGFARM_BROKER": two_workers.clients},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    check("07_training_loop", done.stdout, tmp_path)
 
 
 def test_every_script_is_tested_and_in_the_list() -> None:

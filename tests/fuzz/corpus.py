@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+
+import cv2
 import imageio.v3
 import numpy as np
 from imgaug import augmenters as iaa
@@ -10,11 +13,13 @@ from imgaug.augmentables.heatmaps import HeatmapsOnImage
 from imgaug.augmentables.lines import LineString, LineStringsOnImage
 from imgaug.augmentables.polys import Polygon, PolygonsOnImage
 from imgaug.augmentables.segmaps import SegmentationMapsOnImage
+from PIL import Image
 
 from augfarm.protocol import messages, pipelines
 from augfarm.protocol.augment import Recipe
 from augfarm.protocol.batches import pack
 from augfarm.protocol.codec import encode_body
+from augfarm.protocol.images import ImageFile
 from augfarm.protocol.seeds import Seed
 from commands import sample
 from farms import quokka_batches, ten_augmenters, tutorial
@@ -31,6 +36,18 @@ def files() -> list[bytes]:
     """One small image in each format."""
     image = np.arange(12 * 12 * 3, dtype=np.uint8).reshape(12, 12, 3)
     return [imageio.v3.imwrite("<bytes>", image, extension=extension) for extension in EXTENSIONS]
+
+
+def deep_files() -> list[bytes]:
+    """Images of 16 bits, with alpha, and with a palette."""
+    image = np.arange(12 * 12 * 4, dtype=np.uint16).reshape(12, 12, 4) * 100
+    palette = Image.fromarray((image[..., :3] // 257).astype(np.uint8)).quantize(8)
+    sink = io.BytesIO()
+    palette.save(sink, "PNG", transparency=0)
+    return [
+        *(cv2.imencode(extension, image)[1].tobytes() for extension in (".png", ".tiff")),
+        sink.getvalue(),
+    ]
 
 
 def requests() -> list[object]:
@@ -50,6 +67,10 @@ def requests() -> list[object]:
         Batch(images=np.stack(quokka.images_unaug), **everything),
         UnnormalizedBatch(images=np.zeros((2, 40, 40, 3), np.uint8), keypoints=[[(1, 2)], [(3.0, 4)]]),
         {"images": files(), "bounding_boxes": [[(1, 2, 3, 4)]] * len(EXTENSIONS)},
+        [
+            ImageFile(octets, "png", rgb=number % 2 == 0)
+            for number, octets in enumerate(files() + deep_files())
+        ],
         np.zeros((1, 50, 50), np.float64),
     ]
 
@@ -68,7 +89,7 @@ def _corpus() -> dict[str, list[bytes]]:
         "body": _bodies(trees, 2**18) + _bodies(trees, 1000),
         "request": _bodies(trees, 2**18),
         "result": _bodies(results, 2**18),
-        "image": files(),
+        "image": files() + deep_files(),
         "spec": specs,
     }
 

@@ -13,7 +13,7 @@ from augfarm.protocol import messages, pipelines
 from augfarm.protocol.batches import Keep, unpack_request
 from augfarm.protocol.codec import Record, decode_body
 from augfarm.protocol.errors import InvalidPipeline, ProtocolError
-from augfarm.protocol.images import images_from_tree
+from augfarm.protocol.images import images_from_tree, wanted_files
 from augfarm.protocol.records import Misfit
 
 __all__ = ["TARGETS", "join", "split"]
@@ -66,11 +66,16 @@ def result(octets: bytes) -> None:
 
 
 def image(octets: bytes) -> None:
-    try:
-        (decoded,) = images_from_tree([Record("file", (np.frombuffer(octets, np.uint8),))])
-    except Misfit:
-        return
-    assert isinstance(decoded, np.ndarray)
+    array = np.frombuffer(octets, np.uint8)
+    with contextlib.suppress(Misfit):
+        (decoded,) = images_from_tree([Record("file", (array,))])
+        assert isinstance(decoded, np.ndarray)
+    for rgb in (False, True):
+        with contextlib.suppress(Misfit):
+            (pixels,), (wanted,) = wanted_files([Record("file", (array, "png", None, rgb))])
+            assert isinstance(pixels, np.ndarray)
+            assert wanted is not None
+            wanted.encode(pixels, wanted.picture.alpha)
 
 
 def spec(octets: bytes) -> None:

@@ -1,31 +1,18 @@
-"""CURVE: who is let in, and what those hear who are not."""
+"""Keys: what a client with the right ones gets, and what one hears that is not let in.
+
+test_curve.py goes through all keys that a peer can come with, at both ports and from both ends.
+"""
 
 import numpy as np
 import pytest
 from imgaug import augmenters as iaa
 
 from augfarm.client import Client, FarmRefused, FarmUnavailable
-from augfarm.client.report import ask
 from augfarm.protocol import limits
 from augfarm.protocol.keys import add_key, make_keys
-from farms import Farm, wait_until
+from farms import KeyedFarm, wait_until
 
 IMAGE = np.zeros((1, 8, 8, 3), np.uint8)
-
-
-class KeyedFarm(Farm):
-    """A farm whose broker asks for keys."""
-
-    def __init__(self, directory, keys):
-        super().__init__(directory, extra=("--keys", str(keys)))
-        self.keys = keys
-
-    def status(self):
-        return ask(self.clients, 30, str(self.keys))
-
-    def start_broker(self):
-        self.broker = self._start("augfarm.broker", self.broker_arguments())
-        self.status()
 
 
 @pytest.fixture(scope="module")

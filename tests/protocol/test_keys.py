@@ -101,3 +101,43 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path):
             load()
     with pytest.raises(KeyFileError, match="augfarm keys"):
         add_key(tmp_path, "client", "ann")
+
+
+def contents(folder):
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_made_at_every_start_they_are_made_once(tmp_path):
+    for name in ("broker", "client", "worker"):
+        (tmp_path / name).mkdir()  # as volumes are, before anything is in them
+    assert make_keys(tmp_path, if_missing=True) == [tmp_path / n for n in ("broker", "client", "worker")]
+    before = contents(tmp_path)
+    assert PeerKeys.load(tmp_path, "client").broker == BrokerKeys(tmp_path).public
+    assert make_keys(tmp_path, if_missing=True) == []
+    assert contents(tmp_path) == before
+
+
+def test_made_at_every_start_a_revoked_key_stays_revoked(folder):
+    (folder / "broker" / "clients" / "client.key").unlink()
+    assert make_keys(folder, if_missing=True) == []
+    assert BrokerKeys(folder).allowed("client") == frozenset()
+
+
+def test_a_folder_that_was_lost_or_never_completed_is_filled_anew(folder):
+    worker, lost = PeerKeys.load(folder, "worker"), PeerKeys.load(folder, "client")
+    (folder / "client" / "broker.key").unlink()  # the last file to be written
+    (folder / "broker" / "http.token").unlink()
+    assert make_keys(folder, if_missing=True) == [folder / "client"]
+    broker, client = BrokerKeys(folder), PeerKeys.load(folder, "client")
+    assert broker.allowed("client") == {client.public.decode()} != {lost.public.decode()}
+    assert broker.http_token()
+    assert PeerKeys.load(folder, "worker") == worker
+
+
+def test_a_new_broker_gets_new_peers(folder):
+    for file in (folder / "broker").rglob("*.key*"):
+        file.unlink()
+    assert len(make_keys(folder, if_missing=True)) == 3
+    broker = BrokerKeys(folder)
+    for role in ("client", "worker"):
+        assert PeerKeys.load(folder, role).broker == broker.public

@@ -140,7 +140,8 @@ def start_worker() -> Iterator[Callable[..., Worker]]:
 
     def start(*arguments: str, pass_fds: tuple[int, ...] = ()) -> Worker:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AUGFARM_")}
-        environment["PYTHONPATH"] = str(HERE)
+        paths = (str(HERE), os.environ.get("PYTHONPATH"))
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         process = subprocess.Popen(
             [sys.executable, "-m", "augfarm.worker", *arguments],
             env=environment,

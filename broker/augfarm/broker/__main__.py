@@ -27,6 +27,8 @@ __all__ = ["app", "main"]
 EXIT_USAGE = 2
 #: Descriptors for peers: one each, and one more for each worker.
 WANTED_DESCRIPTORS = limits.MAX_CLIENTS + 2 * limits.MAX_WORKERS + 1024
+#: What it means to listen beyond this machine without keys.
+_ANYBODY = "whoever reaches it may use the farm, and whoever sees the network sees the images"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -90,7 +92,7 @@ def broker(
     level = logging.WARNING if quiet else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s augfarm broker: %(message)s", datefmt="%H:%M:%S")
     try:
-        _check_places(
+        open_places = _check_places(
             {"--clients": clients, "--workers": workers, "--http": http}, insecure=insecure, keys=keys
         )
         broker_keys = None if keys is None else BrokerKeys(keys)
@@ -119,7 +121,7 @@ def broker(
         service.close()
         _give_up(str(error))
     try:
-        _serve(service, page)
+        _serve(service, page, open_places)
     finally:
         if scratch is not None and parent_fd is not None and _has_ended(parent_fd):
             import shutil
@@ -132,7 +134,7 @@ def main() -> None:
     app(prog_name="augfarm broker")
 
 
-def _serve(service: Service, page: Page | None) -> None:
+def _serve(service: Service, page: Page | None, open_places: list[str]) -> None:
     # The descriptor is written to when the signal comes; a handler in Python runs only when the loop wakes,
     # and a signal that comes just before the loop waits would not wake it.
     signal.set_wakeup_fd(service.wake_writer, warn_on_full_buffer=False)
@@ -142,11 +144,14 @@ def _serve(service: Service, page: Page | None) -> None:
     if page is not None:
         page.start()
         places += f", http at {page.address}"
-    logging.getLogger("augfarm.broker").info("ready: %s", places)
+    log = logging.getLogger("augfarm.broker")
+    log.info("ready: %s", places)
+    if open_places:
+        log.warning("--insecure: %s is open: %s", ", ".join(open_places), _ANYBODY)
     try:
         service.run()
     except Exception:
-        logging.getLogger("augfarm.broker").exception("the broker broke down; this is a fault of augfarm's")
+        log.exception("the broker broke down; this is a fault of augfarm's")
         raise typer.Exit(1) from None
     finally:
         if page is not None:
@@ -171,19 +176,24 @@ def _open_page(service: Service, address: str, token: str | None) -> Page | None
     return Page(service.context, address, token)
 
 
-def _check_places(places: dict[str, str], *, insecure: bool, keys: str | None) -> None:
+def _check_places(places: dict[str, str], *, insecure: bool, keys: str | None) -> list[str]:
+    """The options and addresses that are open to everybody who reaches them, as --insecure allows."""
+    found = []
     for option, address in places.items():
         if option != "--http":
             try:
                 check_bind(address)
             except ValueError as error:
                 raise ValueError(f"{option}: {error}") from None
-        if address and not insecure and keys is None and not is_local(address):
-            raise ValueError(
-                f"{option} {address} can be reached from other machines, and without keys whoever reaches it "
-                "may use the farm and read its images: give --keys DIR (`augfarm keys DIR` makes them), or "
-                "--insecure if the network is yours alone"
-            )
+        if address and keys is None and not is_local(address):
+            found.append(f"{option} {address}")
+            if not insecure:
+                raise ValueError(
+                    f"{option} {address} can be reached from other machines, and without keys {_ANYBODY}: "
+                    "give --keys DIR (`augfarm keys DIR` makes them), or --insecure if the network is yours "
+                    "alone"
+                )
+    return found
 
 
 def _raise_descriptor_limit() -> None:

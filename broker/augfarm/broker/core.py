@@ -5,6 +5,7 @@ do although nothing happened. `check()` raises where a law is broken. It knows n
 
 Rules:
 
+- Whose key is not among those last read is refused; the shell reads them anew before it asks about one.
 - The first command on a connection is HELLO or JOIN with a session's token (STATUS alone needs none). A
   known token takes the session up on the new connection; the old one is refused. A connection that was
   refused or has said GOODBYE is silent from then on: whatever it sends is dropped.
@@ -57,6 +58,7 @@ __all__ = ["Core"]
 FARM_PAUSE_S = 0.1
 #: All windows together, in batches. A job costs about 1 KiB besides its body, so these cost 128 MiB.
 WINDOW_BATCHES = 128 * 1024
+_REVOKED = m.Refused("revoked", "the key of this session was revoked")
 #: What comes only from who mixed up the broker's two addresses, by the side that the port is for.
 _STRANGERS: dict[Side, tuple[type[m.Command], ...]] = {"client": (m.Join,), "worker": (m.Hello, m.Status)}
 _WRONG_PORT: dict[Side, str] = {
@@ -96,6 +98,8 @@ class Core:
         self._clients = ClientDesk(self._floor)
         self._workers = WorkerDesk(self._floor)
         self._peers: dict[Key, Client | Worker] = {}
+        #: Who may speak on each side, as last read; without an entry everybody may.
+        self._user_ids: dict[Side, frozenset[str]] = {}
         self._memory_bytes = memory_bytes
         self._started_at = now
         #: What all clients were last told, or None where they were told different things.
@@ -115,9 +119,10 @@ class Core:
             case ConnectionLost(side, connection, closed_by_peer):
                 self._lose((side, connection), closed_by_peer, now)
             case KeysRead(side, user_ids):
+                self._user_ids[side] = user_ids
                 revoked = [key_of(p) for (user, _), p in self._sessions(side).items() if user not in user_ids]
                 for key in revoked:
-                    self._end(key, m.Refused("revoked", "the key of this session was revoked"), now)
+                    self._end(key, _REVOKED, now)
             case MemoryAttached(connection):
                 client = self._peers.get(("client", connection))
                 if isinstance(client, Client):
@@ -126,6 +131,10 @@ class Core:
                 for key in list(self._peers):
                     self._end(key, m.Goodbye(), now)
         return self.expire(now)
+
+    def admits(self, side: Side, user_id: str) -> bool:
+        """Whether this key is among those last read, or none ever were."""
+        return side not in self._user_ids or user_id in self._user_ids[side]
 
     def deadline(self) -> float | None:
         """When :meth:`expire` has something to do, or None. It may be in the past: then at once."""
@@ -177,6 +186,8 @@ class Core:
         here = {key_of(peer): peer for peer in peers}
         assert here == self._peers, "a session has one connection and a connection one session"
         assert not any(floor.manners.is_silenced(key) for key in self._peers)
+        for side in self._user_ids:
+            assert all(self.admits(side, user_id) for user_id, _ in self._sessions(side))
         waiting = [job for c in clients for line in (c.retried, c.fresh) for job in line.values()]
         assert all(0 <= job.attempts < floor.max_attempts for job in waiting)
         assert not floor.actions, "all that was decided was handed out"
@@ -186,6 +197,9 @@ class Core:
 
     def _hear(self, key: Key, event: CommandReceived, now: float) -> None:
         if self._floor.manners.is_silenced(key):
+            return
+        if not self.admits(event.side, event.user_id):
+            self._end(key, _REVOKED, now)
             return
         peer, command = self._peers.get(key), event.command
         if isinstance(command, _STRANGERS[event.side]):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from augfarm.protocol.keys import ROLES, BrokerKeys, Role
 
 __all__ = ["Gate"]
+
+#: Refused keys that are remembered, so that each is logged once: who has none can make as many as it likes.
+MOST_TOLD = 100
+
+log = logging.getLogger("augfarm.broker")
 
 
 class Gate:
@@ -33,7 +40,17 @@ class _Folder:
     def __init__(self, keys: BrokerKeys, role: Role) -> None:
         self._keys = keys
         self._role: Role = role
+        self._told: set[str] = set()
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether this key, in Z85, may speak at this port."""
-        return domain == self._role and key.decode("ascii") in self._keys.allowed(self._role)
+        public = key.decode("ascii")
+        admitted = domain == self._role and public in self._keys.allowed(self._role)
+        if admitted:
+            self._told.discard(public)
+        elif public not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(public)
+            others = [role for role in ROLES if role != self._role and public in self._keys.allowed(role)]
+            what = f"it is a {others[0]}'s" if others else "no folder has it"
+            log.warning("the key %s was refused at the port for %ss: %s", public, self._role, what)
+        return admitted

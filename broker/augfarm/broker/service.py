@@ -113,6 +113,7 @@ class Service:
             secret=secrets.token_bytes(32),
             now=time.monotonic(),
         )
+        self._look_at_keys()
 
     @property
     def endpoints(self) -> dict[Side, str]:
@@ -167,7 +168,9 @@ class Service:
         for event in events:
             now = time.monotonic()
             if isinstance(event, CommandReceived):
-                self._heap.came_in(event.body_bytes)
+                self._heap.came_in(event.body_bytes, now)
+                if not self._core.admits(event.side, event.user_id):
+                    self._look_at_keys(at_once=True)  # it may have been added since the last look
             elif isinstance(event, ConnectionLost) and event.side == "client":
                 self._memories.drop(event.connection, self._poller)
             self._do(self._core.handle(event, now), now)
@@ -190,15 +193,14 @@ class Service:
                 case Log(level, text):
                     log.log(getattr(logging, level), "%s", text)
 
-    def _look_at_keys(self) -> None:
+    def _look_at_keys(self, *, at_once: bool = False) -> None:
         """ZAP asks at the handshake only, so open sessions are compared with the folders of keys."""
         now = time.monotonic()
-        if self._keys is None or now < self._keys_at:
+        if self._keys is None or (now < self._keys_at and not at_once):
             return
         self._keys_at = now + KEYS_INTERVAL_S
         for side in self._ports:
-            # Each time, not only after a change: a key may have been added, used and revoked since the last
-            # look. This process itself, over inproc, has no key.
+            # This process itself, over inproc, has no key.
             self._handle([KeysRead(side, self._keys.allowed(side) | {""})])
 
     def _wait_ms(self) -> int | None:

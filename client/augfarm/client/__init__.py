@@ -12,6 +12,7 @@ from augfarm.protocol.errors import (
     InvalidBatch,
     InvalidPipeline,
 )
+from augfarm.protocol.images import EncodedImage, ImageFile
 from augfarm.protocol.seeds import Seed
 
 from .client import Client
@@ -28,10 +29,12 @@ __all__ = [
     "BatchPoisoned",
     "Client",
     "ClosedError",
+    "EncodedImage",
     "FailedBatch",
     "FarmError",
     "FarmRefused",
     "FarmUnavailable",
+    "ImageFile",
     "InvalidBatch",
     "InvalidPipeline",
     "PartialBatch",

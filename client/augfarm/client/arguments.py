@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from augfarm.protocol.seeds import SEED_MAX, SEEDINGS, Seeding
 
-__all__ = ["check_arguments", "check_whole"]
+__all__ = [
+    "ADDRESS_VARIABLE",
+    "KEYS_VARIABLE",
+    "MAX_START",
+    "check_arguments",
+    "check_whole",
+    "checked_number",
+]
+
+#: Where `Client` looks for its broker when it is given no address.
+ADDRESS_VARIABLE = "AUGFARM_BROKER"
+#: And its keys.
+KEYS_VARIABLE = "AUGFARM_KEYS"
+
+#: Numbers of batches count up from `start`, and must stay numbers of the wire.
+MAX_START = SEED_MAX // 2
 
 
 def check_arguments(
@@ -39,3 +55,14 @@ def check_whole(name: str, value: Any, smallest: int, largest: int | None = None
     if not good or (largest is not None and value > largest):
         upper = "" if largest is None else f" to {largest}"
         raise ValueError(f"expected {name} to be a whole number from {smallest}{upper}, got {value!r}")
+
+
+def checked_number(number_of: Callable[[Any], int]) -> Callable[[Any], int]:
+    """The caller's function that numbers batches, with what it gives checked."""
+
+    def number(batch: Any) -> int:
+        index = number_of(batch)
+        check_whole("a batch's number", index, 0, MAX_START)
+        return int(index)
+
+    return number

@@ -51,6 +51,18 @@ def demo(context: typer.Context) -> None:
     _become("augfarm.client.demo", context.args)
 
 
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def preview(context: typer.Context) -> None:
+    """Draw a contact sheet of what a pipeline does to images. See `augfarm preview --help`."""
+    _become("augfarm.client.preview", context.args)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def run(context: typer.Context) -> None:
+    """Augment a folder of images, with their annotations. See `augfarm run --help`."""
+    _become("augfarm.client.folders", context.args)
+
+
 @app.command()
 def spec(
     pipeline: Annotated[str, typer.Argument(help="file.py:name, module:name, or a spec file.")],
@@ -89,6 +101,9 @@ def keys(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to make them.")],
     client: Annotated[str | None, typer.Option(metavar="NAME", help="Add a key for one more client.")] = None,
     worker: Annotated[str | None, typer.Option(metavar="NAME", help="Add a key for one more worker.")] = None,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="Make only what is not there yet; for every start of a farm.")
+    ] = False,
 ) -> None:
     """Make the CURVE keys of a farm, or add one.
 
@@ -97,7 +112,7 @@ def keys(
     from augfarm.protocol.keys import add_key, make_keys
 
     if client is None and worker is None:
-        made = make_keys(directory)
+        made = make_keys(directory, if_missing=if_missing)
     else:
         wanted = (("client", client), ("worker", worker))
         made = [add_key(directory, role, name) for role, name in wanted if name is not None]  # type: ignore[arg-type]

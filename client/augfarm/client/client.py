@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import secrets
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,15 +19,22 @@ from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
 from augfarm.protocol.memory import size_from_environment
 from augfarm.protocol.processes import resolve_processes
-from augfarm.protocol.seeds import IMGAUG_SEED_MAX, SEED_MAX, Seed, Seeding
+from augfarm.protocol.seeds import IMGAUG_SEED_MAX, Seed, Seeding
 
 from .answers import Answers
-from .arguments import check_arguments, check_whole
+from .arguments import (
+    ADDRESS_VARIABLE,
+    KEYS_VARIABLE,
+    MAX_START,
+    check_arguments,
+    check_whole,
+    checked_number,
+)
 from .calls import BatchIterator, Call, LoaderThread, Numbering
 from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
 from .forks import Maker
-from .local import LocalFarm
+from .local import LocalFarm, name_of
 from .memory import SharedMemory
 from .outcomes import ON_ERROR, BatchInfo, OnError, Outcome
 from .posting import Poster
@@ -37,17 +43,10 @@ from .results import AsyncResult
 from .service import Service
 from .session import Session
 
+if TYPE_CHECKING:
+    from .preview.making import Sheet
+
 __all__ = ["Client"]
-
-_logger = logging.getLogger("augfarm.client")
-
-#: Numbers count up from `start`, and must stay numbers of the wire.
-MAX_START = SEED_MAX // 2
-
-#: Where `Client` looks for its broker when it is given no address.
-ADDRESS_VARIABLE = "AUGFARM_BROKER"
-#: And its keys.
-KEYS_VARIABLE = "AUGFARM_KEYS"
 
 
 class Client:
@@ -129,7 +128,7 @@ class Client:
         self._spec = pipelines.load(pipeline)
         self._digest = pipelines.digest(self._spec)
         self._maker = Maker()
-        self._hedge = bool(hedge)
+        self._hedge, self._keys, self._timeout = bool(hedge), keys, timeout
         self._closed = False
         self._numbering = Numbering()
         #: What the caller sees of a batch's error; Pool changes it.
@@ -147,7 +146,7 @@ class Client:
             address = farm.address
         self.address: str = check_address(address)
         session = Session(
-            base_seed=self.seed, seeding=seeding, address=_name_of(self.address, farm), timeout=timeout
+            base_seed=self.seed, seeding=seeding, address=name_of(self.address), timeout=timeout
         )
         self._farm = farm
         self._dump: Callable[[Outcome], None] = lambda outcome: None
@@ -177,6 +176,11 @@ class Client:
                 farm.stop()
             raise
 
+    @property
+    def workers(self) -> int:
+        """How many workers the farm has, as far as the broker has told; 0 before it has."""
+        return self._service.workers
+
     # --- calls ---------------------------------------------------------------------------------------------
 
     def imap_batches(
@@ -188,6 +192,7 @@ class Client:
         on_error: OnError = "raise",
         with_info: bool = False,
         progress: bool = False,
+        number: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         """Augment batches as they come, in order.
 
@@ -209,6 +214,8 @@ class Client:
                 ``"return"`` a :class:`FailedBatch` in its place.
             with_info: give pairs ``(batch, BatchInfo)``.
             progress: show a progress bar on standard error.
+            number: gives each batch's number, instead of counting. Called once for each, by the thread that
+                takes batches; numbers are whole and from 0, and what it raises ends the call.
 
         Raises:
             ValueError: for arguments that make no sense.
@@ -217,7 +224,7 @@ class Client:
             InvalidBatch for one that cannot be sent, FarmRefused, FarmUnavailable, and whatever `batches`
             itself raises, after all batches before it.
         """
-        return self._call(batches, output_buffer_size, True, start, on_error, with_info, progress)
+        return self._call(batches, output_buffer_size, True, start, on_error, with_info, progress, number)
 
     def imap_batches_unordered(
         self,
@@ -228,9 +235,10 @@ class Client:
         on_error: OnError = "raise",
         with_info: bool = False,
         progress: bool = False,
+        number: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         """Augment batches as they come, each handed over as soon as it is done; see :meth:`imap_batches`."""
-        return self._call(batches, output_buffer_size, False, start, on_error, with_info, progress)
+        return self._call(batches, output_buffer_size, False, start, on_error, with_info, progress, number)
 
     def map_batches(
         self,
@@ -295,6 +303,33 @@ class Client:
         recipe = Recipe(self._spec, allow_imports=self._imports)
         return packed.keep.restore(recipe.augment(packed.tree, seed))
 
+    def preview(
+        self,
+        batch: Any,
+        variants: int = 8,
+        *,
+        seed: int | None = None,
+        images: int = 4,
+        each: bool = False,
+        width: int = 1600,
+    ) -> Sheet:
+        """A contact sheet of what the pipeline does to a batch, an array (H,W,3) of uint8. Needs Pillow here.
+
+        As the last line of a notebook's cell it shows itself; ``.save("sheet.png")`` writes it.
+
+        Args:
+            batch: with images, in any form that :meth:`imap_batches` takes; annotations are drawn.
+            variants: how many; seed K is what ``Client(pipeline, seed=K, seeding="batch")`` makes first.
+            seed: show the variant of this seed alone, large, with its keypoints numbered.
+            images: how many of the batch's images to show.
+            each: show every augmenter of the pipeline by itself, too.
+            width: of the sheet, in pixels, about.
+        """
+        from .preview.making import preview
+
+        self._check_usable()
+        return preview(self, batch, variants, seed, images, each, width)
+
     # --- the end -------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -351,6 +386,7 @@ class Client:
         on_error: OnError,
         with_info: bool,
         progress: bool,
+        number_of: Callable[[Any], int] | None = None,
     ) -> BatchIterator:
         self._check_usable()
         if not isinstance(batches, Iterable):
@@ -362,9 +398,11 @@ class Client:
         if start is not None:
             check_whole("start", start, 0, MAX_START)
             self._numbering = Numbering(int(start))
+        numbering = self._numbering
+        take = (lambda batch: numbering.take()) if number_of is None else checked_number(number_of)
         number = next(self._call_numbers)
         call = Call(number, ordered=ordered, buffer=buffer, advice=self._service.advice)
-        poster = Poster(call, self._service, self._numbering, self._request_numbers, self._digest)
+        poster = Poster(call, self._service, take, self._request_numbers, self._digest)
         bar = Progress(length_of(batches)) if progress else None
         service, hedge = self._service, self._hedge and ordered
 
@@ -388,7 +426,3 @@ class Client:
         self._maker.check()
         if self._closed:
             raise ClosedError("the client is closed: make another one")
-
-
-def _name_of(address: str, farm: LocalFarm | None) -> str:
-    return address if farm is None else "the local farm (it is starting)"

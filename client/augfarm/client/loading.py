@@ -11,11 +11,16 @@ from typing import Any
 from augfarm.protocol import pipelines
 from augfarm.protocol.errors import InvalidPipeline
 
-__all__ = ["load_spec"]
+__all__ = ["load_pipeline", "load_spec"]
 
 
 def load_spec(reference: str) -> bytes:
-    """The spec of the pipeline that `reference` names.
+    """The spec of the pipeline that `reference` names; see :func:`load_pipeline`."""
+    return pipelines.load(load_pipeline(reference))
+
+
+def load_pipeline(reference: str) -> Any:
+    """The pipeline that `reference` names, as :class:`.Client` takes it: an augmenter, or a spec file's path.
 
     Args:
         reference: ``file.py:name`` or ``module:name``, where `name` is an augmenter or a function without
@@ -30,7 +35,7 @@ def load_spec(reference: str) -> bytes:
             raise InvalidPipeline(f"{reference} is Python: say which name in it, as in {reference}:augmenter")
         if not Path(reference).is_file():
             raise InvalidPipeline(f"no such spec file: {reference}")
-        return pipelines.load(Path(reference))
+        return Path(reference)
     from augfarm.protocol.augment import import_imgaug
 
     try:
@@ -41,7 +46,7 @@ def load_spec(reference: str) -> bytes:
     if name not in found:
         raise InvalidPipeline(f"{source} has no {name!r}")
     value = found[name]
-    return pipelines.load(value() if callable(value) and not hasattr(value, "augment_batch_") else value)
+    return value() if callable(value) and not hasattr(value, "augment_batch_") else value
 
 
 def _namespace(source: str) -> dict[str, Any]:

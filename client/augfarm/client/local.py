@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from augfarm.protocol.errors import FarmUnavailable
 
-__all__ = ["LocalFarm"]
+__all__ = ["LocalFarm", "name_of"]
 
 #: How long the children may take to leave before they are killed, in seconds.
 STOP_TIMEOUT_S = 3.0
@@ -35,6 +35,7 @@ MAX_SCRATCH_LENGTH = 80
 #: Settings of `augfarm worker` that its processes take from this one's environment.
 PASSED_ON = ("AUGFARM_TASK_TIMEOUT", "AUGFARM_MAX_RSS", "AUGFARM_SHARED_MEMORY")
 
+#: The local farms of this process that have not been stopped.
 _farms: weakref.WeakSet[LocalFarm] = weakref.WeakSet()
 
 
@@ -68,7 +69,7 @@ class LocalFarm:
         self._workers_seen_at = float("-inf")
         self._stopped = False
         self._read_end, self._write_end = os.pipe()
-        self._scratch = ""
+        self._scratch = self.address = ""
         _farms.add(self)
         try:
             self._scratch = _make_scratch()
@@ -145,6 +146,12 @@ class LocalFarm:
     def _forget_in_child(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self._write_end)
+
+
+def name_of(address: str) -> str:
+    """How texts for people name the broker at this address."""
+    own = any(farm.address == address for farm in list(_farms))
+    return "the local farm (it is starting)" if own else address
 
 
 def _environment() -> dict[str, str]:

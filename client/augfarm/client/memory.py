@@ -30,7 +30,7 @@ _memories: weakref.WeakSet[SharedMemory] = weakref.WeakSet()
 
 
 class _Lying:
-    """What an array of :meth:`SharedMemory.empty` is a view of: it has its part of the arena while it lives."""
+    """What an array of :meth:`SharedMemory.empty` is a view of: its part of the arena is its own."""
 
     def __init__(self, arena: Arena, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._arena, self._start = arena, start

@@ -33,13 +33,22 @@ class Patience:
         self._requests = 0
         self._progress_at = 0.0
         self._notice_at: float | None = None
+        #: What was found since something came, and whether it was found twice: it is lost again each time.
+        self._found: set[str] = set()
+        self._loses_again = False
 
     def progressed(self, now: float) -> None:
         """Something came, or work began."""
         self._progress_at = now
+        self._found.clear()
+        self._loses_again = False
 
-    def found(self, now: float) -> None:
-        """What was missing is there."""
+    def found(self, what: Literal["broker", "workers"], now: float) -> None:
+        """What was missing is there. It is no progress the second time, if nothing came in between."""
+        if what in self._found:
+            self._loses_again = True
+            return
+        self._found.add(what)
         self._progress_at, self._notice_at = now, None
 
     def look(
@@ -58,7 +67,7 @@ class Patience:
             calls, requests: how many are open.
         """
         self._missing, self._reason, self._requests = missing, reason, requests
-        if not calls or not missing:
+        if not calls or not (missing or (self._loses_again and requests)):
             self._notice_at = None
         elif self._notice_at is None:
             self._notice_at = now + FIRST_NOTICE_S
@@ -94,7 +103,10 @@ class Patience:
             case "workers":
                 return f"the broker at {self._address} has no workers yet; still waiting"
             case _:
-                return f"{self._requests} batches wait for results from {self._address}"
+                reason = ""
+                if self._loses_again:
+                    reason = f", and the connection ends again and again ({self._reason})"
+                return f"{self._requests} batches wait for results from {self._address}{reason}"
 
 
 def differences(environments: tuple[dict[str, str], ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from augfarm.protocol import batches as batch_forms
@@ -13,7 +14,7 @@ from augfarm.protocol.codec import Parts, body_bytes, frames_of
 from augfarm.protocol.errors import InvalidBatch
 
 from .answers import Pending
-from .calls import Call, Numbering
+from .calls import Call
 from .events import BatchTaken
 from .outcomes import Outcome
 from .service import Service
@@ -24,25 +25,29 @@ _logger = logging.getLogger("augfarm.client")
 
 
 class Poster:
-    """Gives each batch its number, copies it, and posts it to the link. Called by the loader."""
+    """Gives each batch its number, copies it, and posts it to the link. Called by the loader.
+
+    Args:
+        number: gives the number of a batch; called once for each.
+    """
 
     def __init__(
         self,
         call: Call,
         service: Service,
-        numbering: Numbering,
+        number: Callable[[Any], int],
         requests: itertools.count[int],
         digest: bytes,
     ) -> None:
         self._call = call
         self._service = service
-        self._numbering = numbering
+        self._number = number
         self._requests = requests
         self._digest = digest
 
     def __call__(self, batch: Any, position: int) -> None:
         taken_at = time.monotonic()
-        index = self._numbering.take()
+        index = self._number(batch)
         if position == 0:
             _warn_of_one_image(batch)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import io
 import json
 import os
 import resource
@@ -35,6 +36,8 @@ def main() -> None:
     """Run the dump of the first argument; the other arguments are modules that its pipeline may name."""
     channel = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a crash would lose what the augmenter has printed
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is looked for here: no file of it is left
     if sys.platform == "linux":

@@ -133,6 +133,8 @@ class Service:
         self._refusal: AugfarmError | None = None
         #: The broker's advice for calls that set no output_buffer_size.
         self.advice = FIRST_ADVICE
+        #: How many workers the farm has, as far as the broker has told.
+        self.workers = 0
         #: What the farm's workers were when there last were some.
         self.environments: tuple[dict[str, str], ...] = ()
         self._thread = threading.Thread(target=self._run, name="augfarm-link", daemon=True)
@@ -153,6 +155,10 @@ class Service:
                 self._wake()
             elif isinstance(subject, Call):
                 subject.fail(self._refusal or ClosedError("the client is closed"))
+
+    def refusal(self) -> AugfarmError | None:
+        """Why nothing will ever come of this client's calls, or None."""
+        return self._refusal
 
     def stop(self, timeout: float = 5.0) -> None:
         """End every call, say Goodbye, stop the thread and the local farm. Safe to call again."""
@@ -234,10 +240,12 @@ class Service:
                         link.send(offer)
                 elif isinstance(command, Attached):
                     self.memory.attached()
-                elif isinstance(command, Farm) and command.workers:
-                    self.environments = command.environments or self.environments
-                    if self._keeper is not None:
-                        self._keeper.saw_workers()
+                elif isinstance(command, Farm):
+                    self.workers = command.workers
+                    if command.workers:
+                        self.environments = command.environments or self.environments
+                        if self._keeper is not None:
+                            self._keeper.saw_workers()
                 now = time.monotonic()
                 wanted = False
                 for action in self._session.handle(Heard(command), now):

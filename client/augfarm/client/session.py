@@ -352,7 +352,7 @@ class Session:
         match command:
             case Welcome():
                 self._joined = True
-                self._patience.found(now)
+                self._patience.found("broker", now)
                 return [Resume()]
             case Window():
                 self._window = command
@@ -387,7 +387,7 @@ class Session:
     def _see_farm(self, farm: Farm, now: float) -> list[Action]:
         actions: list[Action] = [SetAdvice(farm.advice)]
         if farm.workers and not (self._farm and self._farm.workers):
-            self._patience.found(now)
+            self._patience.found("workers", now)
             actions.append(Resume())
         self._farm = farm
         differing = differences(farm.environments)

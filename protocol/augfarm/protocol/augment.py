@@ -58,12 +58,12 @@ class Recipe:
         Raises:
             Exception: whatever the augmenter raises, unchanged, and what :mod:`.batches` does.
         """
-        batch = batches.unpack_request(request)
+        batch, wanted = batches.unpack_with_files(request)
         with _global_generator(seed.global_generator()):
             augmenter = self._copy()
             augmenter.seed_(seed.augmenter())
             result = augmenter.augment_batch_(batch)
-        return batches.pack_result(result)
+        return batches.pack_result(result, wanted)
 
     def __str__(self) -> str:
         """The pipeline for people: a line for each augmenter, its children below it."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +32,27 @@ from .codec import Buffer, Parts, Tree, frames_of
 from .codec import encode_parts as encode_tree
 from .errors import InvalidBatch, ProtocolError
 from .forms import check_form
-from .images import images_from_tree, images_to_tree, number_of_images
+from .images import (
+    Wanted,
+    encoded_from_tree,
+    images_from_tree,
+    images_to_tree,
+    number_of_images,
+    wanted_files,
+)
 from .records import Misfit, Records, describe
 
-__all__ = ["FIELDS", "Keep", "Packed", "encode", "encode_parts", "pack", "pack_result", "unpack_request"]
+__all__ = [
+    "FIELDS",
+    "Keep",
+    "Packed",
+    "encode",
+    "encode_parts",
+    "pack",
+    "pack_result",
+    "unpack_request",
+    "unpack_with_files",
+]
 
 #: imgaug's names of the columns, imgaug.augmentables.batches._AUGMENTABLE_NAMES.
 FIELDS = (
@@ -132,9 +150,18 @@ def encode_parts(tree: Tree, index: int) -> Parts:
 
 
 def unpack_request(tree: Tree) -> Any:
+    """As :func:`unpack_with_files`, the batch alone."""
+    return unpack_with_files(tree)[0]
+
+
+def unpack_with_files(tree: Tree) -> tuple[Any, list[Wanted | None]]:
     """The batch for the augmenter, on the worker: an imgaug ``UnnormalizedBatch`` or ``Batch``.
 
     Imports imgaug. Arrays are the tree's own and may be read-only; imgaug copies them.
+
+    Returns:
+        The batch, and for each image how its result is written as a file (None: not); an empty list where no
+        image is. Alpha of such images is in the batch's heatmaps.
 
     Raises:
         ProtocolError: where the tree is not one that :func:`pack` gives, or an image file cannot be decoded.
@@ -155,33 +182,88 @@ def unpack_request(tree: Tree) -> Any:
     imgaug = sys.modules.get("imgaug.augmentables") or import_imgaug().augmentables
     records = Records()
     values: dict[str, Any] = {}
+    wanted: list[Wanted | None] = []
     for name, column in columns.items():
         try:
             if name == "images":
-                values[name] = images_from_tree(column, channels=form == "normalized")
+                images, wanted = wanted_files(column)
+                values[name] = images_from_tree(images, channels=form == "normalized")
             else:
                 values[name] = records.from_tree(column)
         except Misfit as misfit:
             raise ProtocolError(f"{name}{misfit.where}: {misfit.message}") from None
+    if _has_alpha(wanted):
+        if values.get("heatmaps") is not None:
+            raise ProtocolError("heatmaps: images with alpha, which travels as heatmaps, have no others")
+        values["heatmaps"] = [
+            _alpha_as_heatmap(imgaug, image, want)
+            for image, want in zip(values["images"], wanted, strict=True)
+        ]
     kind = imgaug.Batch if form == "normalized" else imgaug.UnnormalizedBatch
-    return kind(**values)
+    return kind(**values), wanted
 
 
-def pack_result(batch: Any) -> Tree:
-    """The augmented columns of a batch of :func:`unpack_request`, as a tree for the way back.
+def pack_result(batch: Any, wanted: Sequence[Wanted | None] = ()) -> Tree:
+    """The augmented columns of a batch of :func:`unpack_with_files`, as a tree for the way back.
+
+    Args:
+        wanted: as :func:`unpack_with_files` gave it.
 
     Raises:
-        InvalidBatch: where the augmenter gave something that cannot travel.
+        InvalidBatch: where the augmenter gave something that cannot travel, or no file can hold.
     """
     records = Records()
     columns: dict[str, Tree] = {}
-    for name in FIELDS:
+    fields: tuple[str, ...] = FIELDS
+    if wanted:
+        columns["images"] = _encoded(batch, wanted)
+        fields = tuple(
+            name for name in FIELDS if name != "images" and not (name == "heatmaps" and _has_alpha(wanted))
+        )
+    for name in fields:
         if getattr(batch, f"{name}_unaug") is not None:
             try:
                 columns[name] = records.to_tree(getattr(batch, f"{name}_aug"))
             except Misfit as misfit:
                 raise InvalidBatch(misfit.message, field=f"{name}_aug{misfit.where}") from None
     return {"columns": columns}
+
+
+def _has_alpha(wanted: Sequence[Wanted | None]) -> bool:
+    return any(want is not None and want.picture.alpha is not None for want in wanted)
+
+
+def _alpha_as_heatmap(imgaug: Any, image: np.ndarray[Any, Any], want: Wanted | None) -> Any:
+    alpha = None if want is None else want.picture.alpha
+    if alpha is None:  # each image of a batch needs one
+        values = np.zeros((1, 1), np.float32)
+    else:
+        values = (alpha / np.iinfo(alpha.dtype).max).astype(np.float32)
+    return imgaug.HeatmapsOnImage(values, shape=image.shape)
+
+
+def _encoded(batch: Any, wanted: Sequence[Wanted | None]) -> Tree:
+    """The augmented images, those that are wanted as files as records of these."""
+    images = batch.images_aug
+    if images is None or len(images) != len(wanted):
+        raise InvalidBatch("the augmenter did not give one for each that it got", field="images_aug")
+    column: list[Tree] = []
+    for position, (image, want) in enumerate(zip(images, wanted, strict=True)):
+        if want is None:
+            column.append(image)
+            continue
+        alpha = None
+        if want.picture.alpha is not None:
+            heatmap = batch.heatmaps_aug[position]
+            if heatmap.arr_0to1.shape[:2] != image.shape[:2]:  # as augmenters of images alone leave it
+                heatmap = heatmap.resize(image.shape[:2])
+            dtype = want.picture.alpha.dtype
+            alpha = (heatmap.arr_0to1[..., 0] * np.iinfo(dtype).max).round().astype(dtype)
+        try:
+            column.append(want.encode(image, alpha))
+        except Misfit as misfit:
+            raise InvalidBatch(misfit.message, field=f"images_aug[{position}]") from None
+    return column
 
 
 def _pack(batch: Any) -> Packed:
@@ -240,11 +322,18 @@ def _result_columns(result: Tree, names: tuple[str, ...]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, column in columns.items():
         try:
+            if name == "images" and type(column) is list:
+                values[name] = [_result_image(item) for item in column]
+                continue
             values[name] = records.from_tree(column)
         except Misfit as misfit:
             raise ProtocolError(f"{name}{misfit.where}: {misfit.message}") from None
     images = values.get("images")
-    listed = isinstance(images, list) and all(isinstance(image, np.ndarray) for image in images)
+    listed = isinstance(images, list)
     if images is not None and not listed and not isinstance(images, np.ndarray):
         raise ProtocolError("images: expected an array or a list of arrays")
     return values
+
+
+def _result_image(tree: Tree) -> Any:
+    return tree if isinstance(tree, np.ndarray) else encoded_from_tree(tree)

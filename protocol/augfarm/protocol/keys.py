@@ -108,7 +108,8 @@ class BrokerKeys:
         folder = self._folder / f"{role}s"
         try:
             files = sorted(folder.glob("*.key"))
-            stamp = [(file.name, file.stat().st_mtime_ns) for file in files]
+            # The size, too: a file that is seen empty and written a moment later may have the same time.
+            stamp = [(file.name, (at := file.stat()).st_mtime_ns, at.st_size) for file in files]
         except OSError:
             return frozenset()
         known = self._stamps.get(role)
@@ -123,24 +124,38 @@ class BrokerKeys:
         return known[1]
 
 
-def make_keys(directory: str | os.PathLike[str]) -> list[Path]:
-    """Make the keys of a farm: a broker, one client, one worker. Returns the folders.
+def make_keys(directory: str | os.PathLike[str], *, if_missing: bool = False) -> list[Path]:
+    """Make the keys of a farm: a broker, one client, one worker. Returns the folders that it filled.
+
+    Args:
+        directory: where; the folders may be there already, and empty.
+        if_missing: make what is missing or belongs to another broker, and leave the rest alone; for a farm
+            that does this at each start. A key that was revoked, but is still in its folder, stays revoked.
 
     Raises:
-        KeyFileError: where there are keys already, which would lock out who has them.
+        KeyFileError: without `if_missing`, where there are keys already, which would lock out who has them.
     """
     root = Path(directory)
     broker = root / "broker"
-    if (broker / "broker.key_secret").exists():
+    is_new = not (broker / "broker.key_secret").exists()
+    if not is_new and not if_missing:
         raise KeyFileError(
             f"{broker} has keys already; remove it to begin anew, which locks out all who have some"
         )
     with _private():
         for role in ROLES:
             (broker / f"{role}s").mkdir(parents=True, exist_ok=True)
-        zmq.auth.create_certificates(broker, "broker")
-        (broker / TOKEN_FILE).write_text(secrets.token_urlsafe(32) + "\n")
-    return [broker, *(add_key(root, role, role) for role in ROLES)]
+        if is_new:
+            zmq.auth.create_certificates(broker, "broker")
+        if is_new or not (broker / TOKEN_FILE).exists():
+            (broker / TOKEN_FILE).write_text(secrets.token_urlsafe(32) + "\n")
+    made = [broker] if is_new else []
+    for role in ROLES:
+        if not if_missing:
+            made.append(add_key(root, role, role))
+        elif not _belongs(root / role, broker):
+            made.append(_mint(root, role, role))
+    return made
 
 
 def add_key(directory: str | os.PathLike[str], role: Role, name: str) -> Path:
@@ -155,15 +170,27 @@ def add_key(directory: str | os.PathLike[str], role: Role, name: str) -> Path:
         raise KeyFileError(f"expected a name that can be a file's, got {name!r}")
     if not (root / "broker" / "broker.key").exists():
         raise KeyFileError(f"{root} has no broker's keys: `augfarm keys {root}` makes them")
-    if public.exists() or (root / name).exists():
-        raise KeyFileError(f"{name} has a key in {root} already")
     folder = root / name
+    if public.exists() or (folder.exists() and any(folder.iterdir())):
+        raise KeyFileError(f"{name} has a key in {root} already")
+    return _mint(root, role, name)
+
+
+def _mint(root: Path, role: Role, name: str) -> Path:
+    folder, broker = root / name, root / "broker"
     with _private():
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         zmq.auth.create_certificates(folder, role)
-        (folder / "broker.key").write_bytes((root / "broker" / "broker.key").read_bytes())
-        public.write_bytes((folder / f"{role}.key").read_bytes())
+        (broker / f"{role}s" / f"{name}.key").write_bytes((folder / f"{role}.key").read_bytes())
+        # The last: a folder that has it is complete.
+        (folder / "broker.key").write_bytes((broker / "broker.key").read_bytes())
     return folder
+
+
+def _belongs(folder: Path, broker: Path) -> bool:
+    """Whether the keys in the folder are complete, and this broker's."""
+    known, own = folder / "broker.key", broker / "broker.key"
+    return known.exists() and _read_public(known) == _read_public(own)
 
 
 class _private:

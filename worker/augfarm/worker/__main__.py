@@ -11,7 +11,7 @@ import importlib
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -21,6 +21,7 @@ from augfarm.protocol.link import check_address
 from augfarm.protocol.memory import size_from_environment
 from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.sizes import parse_bytes
+from augfarm.worker.health import VARIABLE, Health
 from augfarm.worker.pool import DEFAULT_DRAIN_TIMEOUT_S, PoolSettings, WorkerPool
 
 __all__ = ["app", "main"]
@@ -87,6 +88,13 @@ def worker(
             help="Memory that a process may have of its own, such as 2GiB. A batch that needs more fails.",
         ),
     ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            envvar=VARIABLE,
+            help="A folder to say in what has joined; `python -m augfarm.worker.health DIR` asks there.",
+        ),
+    ] = None,
     parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     scratch: Annotated[str | None, typer.Option(hidden=True)] = None,
     quiet: Annotated[
@@ -123,6 +131,7 @@ def worker(
         scratch=scratch,
         keys=peer_keys,
         shared_bytes=shared_bytes,
+        health=_open_health(health, count),
     )
     log.info("starting %d worker %s for %s", count, "process" if count == 1 else "processes", broker)
     sys.exit(WorkerPool(settings).run())
@@ -150,6 +159,15 @@ def _prepare(allow_import: tuple[str, ...]) -> None:
         log.warning("%s", warning)
 
 
+def _open_health(directory: str | None, processes: int) -> Health | None:
+    if directory is None:
+        return None
+    try:
+        return Health(directory, processes)
+    except OSError as error:
+        _leave(f"--health {directory}: {error}")
+
+
 def _check_limits(task_timeout: float | None, max_rss: str | None) -> None:
     if task_timeout is not None and not 0 < task_timeout <= LONGEST_TASK_TIMEOUT_S:
         most = f"{LONGEST_TASK_TIMEOUT_S:.0f}"
@@ -169,7 +187,7 @@ def _check_limits(task_timeout: float | None, max_rss: str | None) -> None:
         )
 
 
-def _leave(text: str) -> None:
+def _leave(text: str) -> NoReturn:
     print(text, file=sys.stderr)
     sys.exit(EXIT_USAGE)
 

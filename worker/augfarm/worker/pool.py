@@ -31,6 +31,7 @@ from . import roster as r
 from .engine import Engine
 from .environment import describe
 from .guards import limit_memory, trace_crashes
+from .health import Health
 from .memory import SharedMemory
 from .roster import Roster
 from .service import Service, WorkerSettings
@@ -68,6 +69,7 @@ class PoolSettings:
         keys: what its processes prove themselves with, or None.
         shared_bytes: how large the memory of a process for results to clients on this host may become.
         scratch: a directory to remove when the parent has ended.
+        health: where it says which processes have joined, or None.
     """
 
     broker: str
@@ -81,6 +83,7 @@ class PoolSettings:
     scratch: str | None = None
     keys: PeerKeys | None = None
     shared_bytes: int = 0
+    health: Health | None = None
 
 
 class WorkerPool:
@@ -121,6 +124,8 @@ class WorkerPool:
                 self._turn()
         finally:
             self._kill_rest()
+            if self._settings.health is not None:
+                self._settings.health.close()
             # Not where only this pool ends: the broker beside it still listens there, and a new pool comes.
             if self._settings.scratch is not None and self._parent_ended:
                 shutil.rmtree(self._settings.scratch, ignore_errors=True)
@@ -196,6 +201,7 @@ class WorkerPool:
                 speaks=slot == 0,
                 keys=self._settings.keys,
                 on_first_batch=lambda: os.write(confirms, _FINISHED),
+                on_joined=self._tell_health,
             )
             memory = SharedMemory(self._settings.shared_bytes)
             engine = Engine(allow_import=self._settings.allow_import, memory=memory)
@@ -214,6 +220,12 @@ class WorkerPool:
             finally:
                 os._exit(code)
 
+    def _tell_health(self, is_joined: bool) -> None:
+        """Called in a forked process."""
+        health = self._settings.health
+        if health is not None:
+            (health.joined if is_joined else health.left)(os.getpid())
+
     def _signal(self, action: r.SignalProcess) -> None:
         if action.pid in self._pids:  # not reaped yet, so the number is still its own
             os.kill(action.pid, action.signal)
@@ -224,6 +236,8 @@ class WorkerPool:
             if ended:
                 code, words = os.waitstatus_to_exitcode(status), _last_words(self._pids.pop(pid))
                 said = (_CONFIRMED in words, _BEGAN in words, _FINISHED in words)
+                if self._settings.health is not None:
+                    self._settings.health.left(pid)
                 self._feed(r.ProcessEnded(pid, code, *said))
 
     def _kill_rest(self) -> None:

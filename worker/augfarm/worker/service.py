@@ -53,6 +53,7 @@ class WorkerSettings:
         keys: what it proves itself with, or None.
         task_timeout: seconds after which a batch ends this process; None for never.
         on_first_batch: called when the first batch is finished.
+        on_joined: called with True when it has joined the broker, and with False when it is joined no more.
         speaks: whether this one tells the operator that it waits for the broker; one of a pool does.
     """
 
@@ -63,6 +64,7 @@ class WorkerSettings:
     speaks: bool = True
     keys: PeerKeys | None = None
     on_first_batch: Callable[[], object] | None = None
+    on_joined: Callable[[bool], object] | None = None
 
 
 class Service:
@@ -86,6 +88,7 @@ class Service:
         self._stops_handled = 0
         self._augmenting = False
         self._has_finished_one = False
+        self._is_joined = False
         self._wakeup, self._signalled = socket.socketpair()
         self._wakeup.setblocking(False)
         self._signalled.setblocking(False)
@@ -153,6 +156,14 @@ class Service:
             self._perform[type(action)](action)
         if self._join.credit != self._session.join_credit():
             self._greet_with(replace(self._join, credit=self._session.join_credit()))
+        self._tell_joined()
+
+    def _tell_joined(self) -> None:
+        is_joined = self._session.state == "joined"
+        if is_joined != self._is_joined:
+            self._is_joined = is_joined
+            if self._settings.on_joined is not None:
+                self._settings.on_joined(is_joined)
 
     def _augment(self, work: e.Augment) -> None:
         outcome: e.BatchAugmented | e.BatchFailed | None = None

@@ -1,0 +1,1 @@
+"""Annotations of images in files: one file here for each form."""
