@@ -7,11 +7,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from augfarm.protocol import limits
-from augfarm.protocol.messages import Dispatch, Failed, Forget, Goodbye, Joined, Pipeline, Refused, Result
+from augfarm.protocol.messages import (
+    Attached,
+    Dispatch,
+    Failed,
+    Forget,
+    Goodbye,
+    Joined,
+    Offer,
+    Pipeline,
+    Refused,
+    Release,
+    Result,
+)
 from augfarm.protocol.seeds import Seed
 from augfarm.worker import session as session_module
 from augfarm.worker.events import (
     Action,
+    AttachMemory,
     Augment,
     BatchAugmented,
     BatchFailed,
@@ -20,11 +33,14 @@ from augfarm.worker.events import (
     Event,
     Exit,
     ForgetAllPipelines,
+    ForgetMemory,
     ForgetPipeline,
     GarbageArrived,
     InboxEmptied,
     LoadPipeline,
+    MemoryAttached,
     Reconnect,
+    ReleaseResult,
     RenewToken,
     Say,
     SayWaiting,
@@ -117,7 +133,7 @@ def test_a_forget_does_not_overtake_the_batch_that_came_before_it(joined: Driver
 
 def test_a_new_connection_begins_clean(joined: Driver) -> None:
     joined.feed(dispatch(1))
-    assert joined.feed(ConnectionEnded("lost")) == [ForgetAllPipelines()]
+    assert joined.feed(ConnectionEnded("lost")) == [ForgetAllPipelines(), ForgetMemory()]
     assert joined.feed(JOINED, InboxEmptied()) == []
 
 
@@ -152,7 +168,7 @@ def test_a_broker_that_breaks_a_promise_is_joined_anew(what: str) -> None:
         "joined twice": [JOINED, JOINED],
         "garbage": [JOINED, GarbageArrived("not msgpack")],
     }[what]
-    assert driver.feed(*events) == [ForgetAllPipelines()]
+    assert driver.feed(*events) == [ForgetAllPipelines(), ForgetMemory()]
     assert [said.level for said in driver.said][-1] == "warning"
     assert driver.feed(dispatch(9), InboxEmptied()) == []
     (again,) = driver.expire(session_module.REFUSED_WAIT_S)
@@ -171,15 +187,28 @@ def test_a_worker_refused_for_good_exits_with_a_code_of_its_own(code: str, exit_
 
 @pytest.mark.parametrize("code", ["replaced", "full", "unexpected", "malformed", "credit"])
 def test_a_worker_refused_for_now_joins_again_with_another_token(joined: Driver, code: str) -> None:
-    assert joined.feed(CommandArrived(Refused(code, "no"))) == [RenewToken(), ForgetAllPipelines()]
+    assert joined.feed(CommandArrived(Refused(code, "no"))) == [
+        RenewToken(),
+        ForgetAllPipelines(),
+        ForgetMemory(),
+    ]
     assert joined.session.deadline() == session_module.REFUSED_WAIT_S
     assert [type(a) for a in joined.expire(session_module.REFUSED_WAIT_S)] == [Reconnect]
     assert joined.expire(1.5) == []
 
 
+def test_memory_is_attached_to_and_said_so(joined: Driver) -> None:
+    offer = CommandArrived(Offer(3, b"n" * 16, b"s" * 16))
+    assert joined.feed(offer) == [AttachMemory(3, b"n" * 16, b"s" * 16)]
+    assert joined.feed(MemoryAttached(3)) == [Send(Attached(3))]
+    assert joined.feed(CommandArrived(Release(7))) == [ReleaseResult(7)]
+    joined.feed(ConnectionEnded("lost"))
+    assert joined.feed(MemoryAttached(3)) == [], "the next broker tells of its own"
+
+
 def test_a_broker_that_leaves_is_waited_for(joined: Driver) -> None:
     joined.feed(dispatch(1))
-    assert joined.feed(CommandArrived(Goodbye())) == [ForgetAllPipelines()]
+    assert joined.feed(CommandArrived(Goodbye())) == [ForgetAllPipelines(), ForgetMemory()]
     assert [type(a) for a in joined.expire(1.0)] == [Reconnect]
 
 

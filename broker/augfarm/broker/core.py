@@ -39,6 +39,7 @@ from .events import (
     Event,
     GarbageReceived,
     KeysRead,
+    MemoryAttached,
     Retire,
     Send,
     Side,
@@ -122,6 +123,10 @@ class Core:
                 revoked = [key_of(p) for (user, _), p in self._sessions(side).items() if user not in user_ids]
                 for key in revoked:
                     self._end(key, _REVOKED, now)
+            case MemoryAttached(connection):
+                client = self._peers.get(("client", connection))
+                if isinstance(client, Client):
+                    self._clients.attached(client)
             case StopRequested():
                 for key in list(self._peers):
                     self._end(key, m.Goodbye(), now)
@@ -276,6 +281,7 @@ class Core:
         peer = self._peers.pop(key, None)
         if isinstance(peer, Client):
             self._clients.drop(peer)
+            self._workers.forget_memory(peer)
         elif isinstance(peer, Worker):
             self._workers.drop(peer, died=died, now=now)
             self._farm_changed = True

@@ -27,7 +27,7 @@ from augfarm.protocol.errors import (
 )
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, GarbageArrived, Link, LinkEvent
-from augfarm.protocol.messages import TO_CLIENT, Farm, Goodbye, Hello, Pipeline, Welcome
+from augfarm.protocol.messages import TO_CLIENT, Attached, Deliver, Farm, Goodbye, Hello, Pipeline, Welcome
 
 from .answers import Answers, Pending
 from .calls import Call
@@ -51,6 +51,7 @@ from .events import (
     SetAdvice,
 )
 from .forks import Maker
+from .memory import SharedMemory
 from .session import Session
 
 __all__ = ["FIRST_ADVICE", "Keeper", "Service", "software"]
@@ -92,6 +93,7 @@ class Service:
         session: decides; only this thread uses it once :meth:`start` was called.
         pipelines: specs by digest.
         answers: makes outcomes of them; only this thread uses it.
+        memory: what is shared with workers on this host.
         keeper: of a local farm; stopped with this service.
         keys: what the client proves itself with.
     """
@@ -103,6 +105,7 @@ class Service:
         pipelines: dict[bytes, bytes],
         *,
         answers: Answers,
+        memory: SharedMemory | None = None,
         keeper: Keeper | None = None,
         keys: PeerKeys | None = None,
     ) -> None:
@@ -110,6 +113,7 @@ class Service:
         self._session = session
         self._pipelines = pipelines
         self._answers = answers
+        self.memory = SharedMemory(0) if memory is None else memory
         self._keeper = keeper
         self._greeting = Hello(limits.PROTOCOL_VERSION, secrets.token_bytes(limits.TOKEN_BYTES), software())
         self._address = address
@@ -198,6 +202,7 @@ class Service:
         self._pending.clear()
         if link is not None:
             link.close(CLOSE_LINGER_S)
+        self.memory.close()
         if self._keeper is not None:
             self._keeper.stop()
         self._wake_in.close()
@@ -210,9 +215,10 @@ class Service:
         wait = None if deadline is None else max(0.0, deadline - now)
         if self._keeper is not None:
             wait = KEEPER_INTERVAL_S if wait is None else min(wait, KEEPER_INTERVAL_S)
-        if link.poll(wait):
+        if ready := link.poll(wait, self.memory.descriptors()):
             with contextlib.suppress(BlockingIOError):
                 self._wake_out.recv(4096)
+            self.memory.hear(ready, self._pending)
         for link_event in link.receive():
             self._hear(link_event, link)
         while self._inbox:
@@ -230,6 +236,10 @@ class Service:
             case CommandArrived(command, body):
                 if isinstance(command, Welcome):
                     self._frame_bytes = command.frame_bytes
+                    if offer := self.memory.open(command.session):
+                        link.send(offer)
+                elif isinstance(command, Attached):
+                    self.memory.attached()
                 elif isinstance(command, Farm):
                     self.workers = command.workers
                     if command.workers:
@@ -237,12 +247,17 @@ class Service:
                         if self._keeper is not None:
                             self._keeper.saw_workers()
                 now = time.monotonic()
+                wanted = False
                 for action in self._session.handle(Heard(command), now):
                     if isinstance(action, HandOver):
+                        wanted = True
                         self._hand_over(action, body, now)
                     else:
                         self._do([action], link)
+                if isinstance(command, Deliver) and not wanted:
+                    self.memory.discard(body)
             case ConnectionEnded(reason, final):
+                self.memory.end()
                 self._do(self._session.handle(ConnectionLost(reason, final), time.monotonic()), link)
             case GarbageArrived(reason):
                 _logger.warning("augfarm: the broker sent what this client does not understand: %s", reason)
@@ -261,8 +276,10 @@ class Service:
                     self._pending[request] = subject
             case CallEnded(number):
                 self._calls.pop(number, None)
-                for request in [r for r, p in self._pending.items() if p.call.number == number]:
+                ended = [r for r, p in self._pending.items() if p.call.number == number]
+                for request in ended:
                     del self._pending[request]
+                self.memory.answered(ended)
             case _:
                 pass
 
@@ -276,7 +293,11 @@ class Service:
                 case SendBatch(command):
                     pending = self._pending[command.request]
                     pending.sent_at = time.monotonic()
-                    frames = [f for buffer in pending.body for f in cut(buffer, self._frame_bytes)]
+                    body = pending.body
+                    if command.placed:
+                        assert pending.region is not None
+                        body = pending.region.body
+                    frames = [f for buffer in body for f in cut(buffer, self._frame_bytes)]
                     link.send(command, frames)
                 case SetAdvice(batches):
                     self.advice = batches
@@ -300,6 +321,7 @@ class Service:
     def _hand_over(self, action: HandOver, body: list[Buffer], now: float) -> None:
         pending = self._pending.pop(action.request)
         outcome, parts = self._answers.take(pending, action.answer, body, now)
+        self.memory.answered([action.request])
         if outcome is not None:
             pending.call.add(pending.position, outcome)
         for taken, part in parts:

@@ -13,11 +13,12 @@ A *body* is a tree as frames::
 
 The header and each buffer are cut into frames of at most `frame_bytes`; empty ones have no frame. An array
 that stands several times in a tree is one buffer.
+
+Frames are cut and joined in :mod:`.bodies`, where the buffers may lie in shared memory instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -25,13 +26,24 @@ import msgpack
 import numpy as np
 
 from . import arrays, limits
+from .bodies import Body, Buffer, FindMemory, Parts, body_bytes, cut, frames_of, split
 from .errors import ProtocolError
 
-__all__ = ["Body", "Buffer", "Record", "Tree", "body_bytes", "cut", "decode_body", "encode_body"]
+__all__ = [
+    "Body",
+    "Buffer",
+    "Parts",
+    "Record",
+    "Tree",
+    "body_bytes",
+    "cut",
+    "decode_body",
+    "encode_body",
+    "encode_parts",
+    "frames_of",
+]
 
 Tree: TypeAlias = Any
-Buffer: TypeAlias = bytes | bytearray | memoryview
-Body: TypeAlias = Sequence[Buffer]
 
 _TUPLE, _ARRAY, _BUFFER, _SCALAR, _RECORD, _BIG_INT = range(1, 7)
 
@@ -52,6 +64,15 @@ def encode_body(tree: Tree, *, frame_bytes: int) -> list[Buffer]:
             this names only the type.
         ValueError: where the tree exceeds a limit.
     """
+    return frames_of(encode_parts(tree), frame_bytes)
+
+
+def encode_parts(tree: Tree) -> Parts:
+    """The tree's header and buffers, for :func:`frames_of` or for memory that both ends see.
+
+    Raises:
+        TypeError, ValueError: as :func:`encode_body`.
+    """
     encoder = _Encoder()
     header = encoder.pack(tree)
     if len(header) > limits.MAX_HEADER_BYTES:
@@ -61,34 +82,24 @@ def encode_body(tree: Tree, *, frame_bytes: int) -> list[Buffer]:
     lengths = [len(header), *(len(b) for b in encoder.buffers)]
     if sum(lengths) > limits.MAX_BATCH_BYTES:
         raise ValueError(f"{sum(lengths)} bytes, more than {limits.MAX_BATCH_BYTES}")
-    table: bytes = msgpack.packb(lengths)
-    return [table, *cut(header, frame_bytes), *(f for b in encoder.buffers for f in cut(b, frame_bytes))]
+    return Parts(header, encoder.buffers)
 
 
-def decode_body(frames: Body) -> Tree:
+def decode_body(frames: Body, memories: FindMemory | None = None, *, copy: bool = False) -> Tree:
     """The tree that the frames hold. Arrays that came in one frame are views of it; others are joined.
+
+    Args:
+        memories: gives the memory in which the buffers of a placed body lie. Without it none is allowed.
+        copy: whether arrays of a placed body are copies. Otherwise they are views of that memory.
 
     Raises:
         ProtocolError: for whatever else the bytes are.
     """
-    if not frames:
-        raise ProtocolError("a body has at least one frame")
-    lengths = _read_table(frames[0])
-    buffers = _join(frames[1:], lengths)
-    return _Decoder(buffers[1:]).unpack(buffers[0])
-
-
-def body_bytes(frames: Iterable[Buffer]) -> int:
-    """The size of a body in bytes."""
-    return sum(len(frame) for frame in frames)
-
-
-def cut(buffer: Buffer, frame_bytes: int) -> list[Buffer]:
-    """The buffer as views of at most `frame_bytes`."""
-    if len(buffer) <= frame_bytes:
-        return [buffer] if len(buffer) else []
-    view = memoryview(buffer)
-    return [view[start : start + frame_bytes] for start in range(0, len(view), frame_bytes)]
+    (header, *buffers), placed = split(frames, memories)
+    if placed and copy:
+        # By numpy, which lets other threads run meanwhile.
+        buffers = [np.frombuffer(buffer, np.uint8).copy().data for buffer in buffers]
+    return _Decoder(buffers).unpack(header)
 
 
 class _Encoder:
@@ -199,48 +210,3 @@ class _Decoder:
         if key not in self._arrays:
             self._arrays[key] = arrays.restore(dtype, shape, order, self._buffers[number])
         return self._arrays[key]
-
-
-def _read_table(table: Buffer) -> list[int]:
-    if len(table) > limits.MAX_COMMAND_BYTES:
-        raise ProtocolError("table of lengths is too long")
-    try:
-        lengths = msgpack.unpackb(table, max_array_len=limits.MAX_BUFFERS + 1)
-    except (ValueError, msgpack.UnpackException, RecursionError, MemoryError) as error:
-        raise ProtocolError(f"table of lengths is not msgpack: {error}") from None
-    if (
-        not isinstance(lengths, list)
-        or not lengths
-        or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in lengths)
-    ):
-        raise ProtocolError("table of lengths is not a list of lengths")
-    if lengths[0] > limits.MAX_HEADER_BYTES or sum(lengths) > limits.MAX_BATCH_BYTES:
-        raise ProtocolError("batch is larger than the limits allow")
-    return lengths
-
-
-def _join(frames: Body, lengths: list[int]) -> list[Buffer]:
-    """The frames as one buffer for each length; a buffer that came in one frame is that frame."""
-    if sum(lengths) != body_bytes(frames):
-        raise ProtocolError("table of lengths and frames do not fit")
-    buffers: list[Buffer] = []
-    position = 0
-    for length in lengths:
-        if length == 0:
-            buffers.append(b"")
-        elif position < len(frames) and len(frames[position]) == length:
-            buffers.append(frames[position])
-            position += 1
-        else:
-            joined, filled = bytearray(length), 0
-            while filled < length:
-                if position == len(frames) or filled + len(frames[position]) > length:
-                    raise ProtocolError("frames do not end where buffers do")
-                piece = frames[position]
-                joined[filled : filled + len(piece)] = piece
-                filled += len(piece)
-                position += 1
-            buffers.append(joined)
-    if position != len(frames):
-        raise ProtocolError("more frames than buffers")
-    return buffers

@@ -16,7 +16,7 @@ greeting (HELLO or JOIN) is the first command on each.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import zmq
@@ -136,8 +136,15 @@ class Link:
         """Let :meth:`poll` wait for this descriptor to become readable as well."""
         self._watched.add(descriptor)
 
-    def poll(self, timeout: float | None) -> set[int]:
+    def unwatch(self, descriptor: int) -> None:
+        """Wait for it no more. Call it before the descriptor is closed."""
+        self._watched.discard(descriptor)
+
+    def poll(self, timeout: float | None, also: Iterable[int] = ()) -> set[int]:
         """Wait until something can be received, a watched descriptor is readable, or `timeout` seconds.
+
+        Args:
+            also: descriptors to watch this time.
 
         Returns:
             The watched descriptors that are readable.
@@ -148,7 +155,8 @@ class Link:
             left = max(0.0, self._deadline - now)
             wait = left if wait is None else min(wait, left)
         poller = zmq.Poller()
-        for descriptor in self._watched:
+        watched = {*self._watched, *also}
+        for descriptor in watched:
             poller.register(descriptor, zmq.POLLIN)
         if self._socket is not None and self._monitor is not None:
             poller.register(self._socket, zmq.POLLIN)
@@ -156,7 +164,7 @@ class Link:
         # Rounded up: a wait of 0.4 ms must not become a busy loop of waits of 0.
         ready = dict(poller.poll(None if wait is None else int(wait * 1000 + 0.999)))
         self._keep_trying(time.monotonic())
-        return {descriptor for descriptor in self._watched if descriptor in ready}
+        return {descriptor for descriptor in watched if descriptor in ready}
 
     def receive(self) -> list[LinkEvent]:
         """What has arrived, in order, without waiting. An end comes after what arrived before it."""

@@ -25,6 +25,7 @@ from augfarm.protocol.messages import TO_WORKER, Join
 from . import events as e
 from .engine import Engine
 from .guards import time_limit
+from .memory import SharedMemory
 from .session import EXIT_DONE, Session
 
 __all__ = ["Service", "WorkerSettings"]
@@ -76,9 +77,10 @@ class Service:
         ValueError: for an address that ZeroMQ cannot use.
     """
 
-    def __init__(self, settings: WorkerSettings, engine: Engine) -> None:
+    def __init__(self, settings: WorkerSettings, engine: Engine, memory: SharedMemory | None = None) -> None:
         self._settings = settings
         self._engine = engine
+        self._memory = SharedMemory(0) if memory is None else memory
         self._parent = os.getppid()
         self._session = Session(now=time.monotonic(), max_tasks=settings.max_tasks)
         self._exit_code: int | None = None
@@ -99,6 +101,9 @@ class Service:
             e.LoadPipeline: lambda a: self._engine.load(a.digest, a.body),
             e.ForgetPipeline: lambda a: self._engine.forget(a.digest),
             e.ForgetAllPipelines: lambda a: self._engine.forget_all(),
+            e.AttachMemory: self._attach,
+            e.ReleaseResult: lambda a: self._memory.release(a.ticket),
+            e.ForgetMemory: self._forget_memory,
             e.Augment: self._augment,
             e.RenewToken: lambda a: self._greet_with(self._new_join()),
             e.Reconnect: lambda a: self._link.reconnect(a.reason),
@@ -124,6 +129,7 @@ class Service:
     def _turn(self) -> None:
         if self._wakeup.fileno() in self._link.poll(self._wait()):
             self._wakeup.recv(4096)
+        self._hear_memory()
         if os.getppid() != self._parent:
             self._exit_code = EXIT_DONE
             return
@@ -176,6 +182,24 @@ class Service:
             if not self._has_finished_one and self._settings.on_first_batch is not None:
                 self._settings.on_first_batch()
             self._has_finished_one = True
+
+    def _attach(self, action: e.AttachMemory) -> None:
+        attachment = self._memory.attach(action.session, action.name, action.secret)
+        if attachment is not None:
+            self._link.watch(attachment.fileno())
+
+    def _hear_memory(self) -> None:
+        sessions, ended = self._memory.hear()
+        for attachment in ended:
+            self._link.unwatch(attachment.fileno())
+            attachment.close()
+        for session in sessions:
+            self._feed(e.MemoryAttached(session))
+
+    def _forget_memory(self, _: e.ForgetMemory) -> None:
+        for attachment in self._memory.attachments():
+            self._link.unwatch(attachment.fileno())
+        self._memory.drop()
 
     def _say_waiting(self, action: e.SayWaiting) -> None:
         because = f": {action.reason}" if action.reason else ""

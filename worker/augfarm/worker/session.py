@@ -12,8 +12,9 @@ broker's is awaited, so that the last result has left) or *ended*::
   pipeline.
 - A batch is begun only when :class:`InboxEmptied` says that all that arrived before was heard. So no batch is
   begun for a connection that has ended, or after a stop.
-- With a connection the queue and the pipelines end: the broker gives the batches to others and sends its
-  pipelines again. The batch at work is finished, since nothing can interrupt it, and its result thrown away.
+- With a connection the queue, the pipelines and the memories end: the broker gives the batches to others and
+  sends the rest again. The batch at work is finished, since nothing can interrupt it, and its result thrown
+  away.
 - The broker may send as many batches as the worker granted. A worker with a limit of tasks grants no more
   than it will do, so that it has nothing to give back when it leaves.
 - A broker that breaks a promise (a batch without credit, a command before JOINED, bytes that are no command)
@@ -26,11 +27,24 @@ from collections import deque
 from typing import Literal
 
 from augfarm.protocol import limits
-from augfarm.protocol.messages import Dispatch, Failed, Forget, Goodbye, Joined, Pipeline, Refused, Result
+from augfarm.protocol.messages import (
+    Attached,
+    Dispatch,
+    Failed,
+    Forget,
+    Goodbye,
+    Joined,
+    Offer,
+    Pipeline,
+    Refused,
+    Release,
+    Result,
+)
 from augfarm.protocol.seeds import Seed
 
 from .events import (
     Action,
+    AttachMemory,
     Augment,
     BatchAugmented,
     BatchFailed,
@@ -39,11 +53,14 @@ from .events import (
     Event,
     Exit,
     ForgetAllPipelines,
+    ForgetMemory,
     ForgetPipeline,
     GarbageArrived,
     InboxEmptied,
     LoadPipeline,
+    MemoryAttached,
     Reconnect,
+    ReleaseResult,
     RenewToken,
     Say,
     SayWaiting,
@@ -118,6 +135,8 @@ class Session:
             return self._finish(event, now)
         if isinstance(event, ConnectionEnded):
             return self._connection_ended(event.reason, now)
+        if isinstance(event, MemoryAttached):
+            return [Send(Attached(event.session))] if self.state == "joined" else []
         if isinstance(event, GarbageArrived):
             return self._broken_promise(event.reason, now)
         return self._stop(now)
@@ -178,6 +197,10 @@ class Session:
             return self._give_up("the broker said goodbye", now)
         if self.state == "away":
             return self._broken_promise(f"{type(command).__name__.upper()} came before JOINED", now)
+        if isinstance(command, Offer):
+            return [AttachMemory(command.session, command.name, command.secret)]
+        if isinstance(command, Release):
+            return [ReleaseResult(command.ticket)]
         if isinstance(command, Dispatch):
             if self._credit == 0:
                 return self._broken_promise("a batch came for which there was no credit", now)
@@ -212,7 +235,7 @@ class Session:
         """Use this connection no more, and make another a little later."""
         self._become_away(because, now)
         self._reconnect_at = now + REFUSED_WAIT_S
-        return [ForgetAllPipelines()]
+        return [ForgetAllPipelines(), ForgetMemory()]
 
     def _connection_ended(self, reason: str, now: float) -> list[Action]:
         if self.state == "leaving":
@@ -223,7 +246,7 @@ class Session:
         if not was_joined:
             return []
         # No alarm yet: it may be the end of a local farm. If it lasts, SayWaiting tells.
-        return [Say("info", f"lost the broker: {reason}"), ForgetAllPipelines()]
+        return [Say("info", f"lost the broker: {reason}"), ForgetAllPipelines(), ForgetMemory()]
 
     def _become_away(self, because: str, now: float) -> None:
         if self.state == "joined":
