@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from augfarm.protocol.errors import AugfarmError
+from augfarm.protocol.errors import AugfarmError, BatchPoisoned
 from augfarm.protocol.images import EncodedImage
 
 from ..outcomes import FailedBatch, PartialBatch
