@@ -56,7 +56,8 @@ __all__ = ["Core"]
 
 #: Changes of the farm within this time are told to clients together, in seconds.
 FARM_PAUSE_S = 0.1
-#: All windows together, in batches. A job costs about 1 KiB besides its body, so these cost 128 MiB.
+#: All windows together, in batches. A job and its command cost 0.6 KiB here, and 2.5 KiB with its frames as
+#: pyzmq and libzmq hold them (bench/core_scale.py): these cost 320 MiB besides what is in the bodies.
 WINDOW_BATCHES = 128 * 1024
 _REVOKED = m.Refused("revoked", "the key of this session was revoked")
 #: What comes only from who mixed up the broker's two addresses, by the side that the port is for.
