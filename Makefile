@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types slow compose-test test-matrix clean help
+.PHONY: demo test lint types slow compose-test test-matrix bench clean help
 
 help:
 	@echo "make demo    a local farm augments real images: times, and a picture (a minute or two)"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint    ruff        make types   mypy --strict"
 	@echo "make slow    tests that take minutes, or need root and network namespaces"
 	@echo "make compose-test    of those: the images and docker-compose.yml, with a container engine"
+	@echo "make bench   augfarm beside others: speed, CPU, memory, links; writes docs/performance.md (12 minutes)"
 	@echo "make test-matrix    other Pythons, numpy 1, the fork imaug, OpenCV 5 (a quarter of an hour)"
 
 demo: $(READY)
@@ -35,6 +36,15 @@ compose-test: $(READY)
 # Makes environments of its own under .venvs, and writes its table into docs/compatibility.md.
 test-matrix:
 	$(PYTHON) tests/matrix/run.py
+
+# torch and ray are measured where they are installed; links need Linux, root and slowlink.py (bench/README.md).
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/core_scale.py
+	$(BIN)/python bench/wire.py
+	$(BIN)/python bench/client_costs.py
+	$(BIN)/python bench/report.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -120,30 +120,37 @@ def torch_loader(job: str, processes: int) -> Iterator[Run]:
             images = distinct[number % DISTINCT]
             return pipeline.augment_batch_(UnnormalizedBatch(images=images)).images_aug
 
+    dataset = Augmented(0)
+    factor = max(1, BUFFER // processes)
+    loader = DataLoader(dataset, None, num_workers=processes, prefetch_factor=factor, persistent_workers=True)
+
     def run(source: Iterable[Any]) -> Iterator[Any]:
-        count = sum(1 for _ in source)
-        factor = max(1, BUFFER // processes)
-        return iter(DataLoader(Augmented(count), None, num_workers=processes, prefetch_factor=factor))
+        dataset.count = sum(1 for _ in source)
+        return iter(loader)
 
     yield run
 
 
+class Actor:
+    """One of Ray's."""
+
+    def __init__(self, job: str) -> None:
+        self.pipeline = JOBS[job][0]()
+
+    def augment(self, images: Any) -> Any:
+        return self.pipeline.augment_batch_(UnnormalizedBatch(images=images)).images_aug
+
+
 @contextlib.contextmanager
 def ray_actors(job: str, processes: int) -> Iterator[Run]:
+    import contenders  # this file under its name, by which the actors find it
     import ray
 
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     ray.init(num_cpus=processes, include_dashboard=False, log_to_driver=False)
 
-    class Actor:
-        def __init__(self) -> None:
-            import augfarm.compat  # noqa: F401
-
-            self.pipeline = JOBS[job][0]()
-
-        def augment(self, images: Any) -> Any:
-            return self.pipeline.augment_batch_(UnnormalizedBatch(images=images)).images_aug
-
-    actors = [ray.remote(Actor).remote() for _ in range(processes)]
+    actor_type = ray.remote(contenders.Actor)
+    actors = [actor_type.remote(job) for _ in range(processes)]
 
     def run(source: Iterable[Any]) -> Iterator[Any]:
         waiting: list[Any] = []

@@ -14,7 +14,6 @@ import argparse
 import gc
 import sys
 import tempfile
-import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -113,7 +112,6 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=5000, help="of each round, for each configuration")
     given = parser.parse_args()
     found = {
-        "date": time.strftime("%Y-%m-%d"),
         "core": rounds_of(CORES, core, given.rounds, given.batches, "the core"),
         "broker": rounds_of(BROKERS, broker, given.rounds, given.batches, "a broker"),
         "core_bytes_a_batch": memory_in_core(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cpu_by_kind", "cpu_seconds", "memory", "tree"]
+__all__ = ["cpu_by_kind", "cpu_seconds", "memory", "own_memory", "tree"]
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 #: What a process is, by a word of its command line; the first that fits.
@@ -54,6 +54,18 @@ def memory(pid: int) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def own_memory(pid: int) -> int:
+    """What a process has of memory, in bytes: all that it shares, nothing of what others share with it."""
+    octets, counts = 0, True
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        word, _, rest = line.partition(" ")
+        if not word.endswith(":"):  # a mapping begins: addresses, permissions, and at the end its file's name
+            counts = not (rest.startswith("r--s") and "memfd:augfarm" in rest)
+        elif word == "Rss:" and counts:
+            octets += 1024 * int(rest.split()[0])
+    return octets
 
 
 def _kind(pid: int) -> str:

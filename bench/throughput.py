@@ -1,6 +1,6 @@
 """Batches a second, CPU and memory: augfarm beside those who do the same on one machine.
 
-    python bench/throughput.py [--job JOB ...] [--processes 2] [--rounds 5] [--seconds 3]
+    python bench/throughput.py [--job JOB ...] [--processes 2] [--rounds 5] [--seconds 1.5]
 
 Each contender runs in processes of its own and is asked in turn, round after round, so that whatever else the
 machine does meets all of them. Writes bench/results/throughput.json. Needs Linux. Contenders that are not
@@ -13,35 +13,36 @@ import argparse
 import contextlib
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 from typing import Any
 
 import contenders
+import processes
 import scaffold
 
 #: How often memory is looked at, in seconds.
-SAMPLE_S = 0.2
-#: Batches before the first that count.
-WARM_UP = 40
+SAMPLE_S = 0.25
+#: At least so many batches in a round: a pool of two is full for nearly all of them.
+LEAST_BATCHES = 8
+#: Seconds that the first batches may take before they are enough to warm up.
+WARM_UP_S = 1.0
 
 
 class Contender:
     """One of them, running."""
 
-    def __init__(self, name: str, job: str, processes: int) -> None:
+    def __init__(self, name: str, job: str, count: int) -> None:
         self.name = name
+        #: Of each round, for one batch: seconds, and seconds of the processor by kind of process.
         self.rounds: list[float] = []
-        self.cpu: list[float] = []
+        self.cpu: list[dict[str, float]] = []
         self.peak = 0
         #: Batches of each round.
-        self.size = 0
+        self.size = LEAST_BATCHES
         self._child = subprocess.Popen(
-            [sys.executable, contenders.__file__, name, job, str(processes)],
+            [sys.executable, contenders.__file__, name, job, str(count)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -49,52 +50,54 @@ class Contender:
             start_new_session=True,
             env=os.environ | contenders.CONTENDERS[name][1],
         )
-        self.fault = self._line().removeprefix("ready")
+        line = self._line()
+        #: Why it cannot run, or "".
+        self.fault = "" if line == "ready" else line or "it failed"
+
+    def warm_up(self, seconds: float) -> None:
+        """Run until it is as fast as it gets; then choose how many batches a round of so many seconds has."""
+        self._ask(LEAST_BATCHES // 2)  # the first come with the start of processes
+        taken = self._ask(LEAST_BATCHES)
+        if taken < WARM_UP_S:
+            count = round(LEAST_BATCHES * WARM_UP_S / taken)
+            taken = LEAST_BATCHES * self._ask(count) / count
+        self.size = max(LEAST_BATCHES, round(LEAST_BATCHES * seconds / taken))
+
+    def run(self) -> None:
+        """One round that counts."""
+        before, done = processes.cpu_by_kind(self._child.pid), threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(done,))
+        watcher.start()
+        try:
+            self.rounds.append(self._ask(self.size) / self.size)
+        finally:
+            done.set()
+            watcher.join()
+        after = processes.cpu_by_kind(self._child.pid)
+        self.cpu.append({kind: (after[kind] - before.get(kind, 0.0)) / self.size for kind in after})
+
+    def _ask(self, count: int) -> float:
+        """Seconds for so many batches."""
+        assert self._child.stdin is not None
+        self._child.stdin.write(f"{count}\n")
+        self._child.stdin.flush()
+        line = self._line()
+        if not line:
+            raise RuntimeError(f"{self.name} failed")
+        return float(line)
 
     def _line(self) -> str:
         assert self._child.stdout is not None
         return self._child.stdout.readline().strip()
 
-    def _tree(self) -> list[int]:
-        parents: dict[int, list[int]] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                stat = _stat(int(entry.name))
-                if stat:
-                    parents.setdefault(int(stat[1]), []).append(int(entry.name))
-        found, waiting = [], [self._child.pid]
-        while waiting:
-            pid = waiting.pop()
-            found.append(pid)
-            waiting += parents.get(pid, [])
-        return found
-
-    def _cpu_seconds(self) -> float:
-        ticks = sum(int(value) for pid in self._tree() for value in _stat(pid)[11:15])
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-    def run(self, count: int, *, counts: bool = True) -> float:
-        """Seconds for so many batches."""
-        assert self._child.stdin is not None
-        before, done = self._cpu_seconds(), threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(done,))
-        watcher.start()
-        self._child.stdin.write(f"{count}\n")
-        self._child.stdin.flush()
-        seconds = float(self._line() or "nan")
-        done.set()
-        watcher.join()
-        if counts:
-            self.rounds.append(seconds / count)
-            self.cpu.append((self._cpu_seconds() - before) / count)
-        return seconds
-
     def _watch(self, done: threading.Event) -> None:
-        while not done.wait(SAMPLE_S):
-            self.peak = max(self.peak, sum(map(_memory, self._tree())))
+        while True:
+            self.peak = max(self.peak, sum(map(processes.memory, processes.tree(self._child.pid))))
+            if done.wait(SAMPLE_S):
+                return
 
     def close(self) -> None:
-        for pid in self._tree():
+        for pid in processes.tree(self._child.pid):
             if pid != self._child.pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
@@ -102,56 +105,36 @@ class Contender:
         self._child.wait()
 
 
-def _stat(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _memory(pid: int) -> int:
-    """What a process has of memory, in bytes; of what is shared, its share."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
-def measure(job: str, processes: int, rounds: int, seconds: float) -> dict[str, Any]:
-    """What each contender needs for a batch of this job."""
+def measure(job: str, count: int, rounds: int, seconds: float) -> dict[str, Any]:
+    """What each contender needs for a batch of this job, in each round."""
     found: dict[str, Any] = {}
     running: list[Contender] = []
     try:
         for name in contenders.CONTENDERS:
-            contender = Contender(name, job, processes)
+            print(f"{job}: {name} starts", file=sys.stderr)
+            contender = Contender(name, job, count)
             running.append(contender)
             if contender.fault:
+                print(f"{job}: {name} is left out: {contender.fault}", file=sys.stderr)
                 found[name] = {"left out": contender.fault}
-                continue
-            print(f"{job}: {name}", file=sys.stderr)
-            contender.run(WARM_UP // 4, counts=False)
-            taken = contender.run(WARM_UP // 4, counts=False) / (WARM_UP // 4)
-            contender.size = max(8, round(seconds / taken))
-        able = [c for c in running if not c.fault]
+            else:
+                contender.warm_up(seconds)
+        able = [contender for contender in running if not contender.fault]
         for number in range(rounds):
             print(f"{job}: round {number + 1} of {rounds}", file=sys.stderr)
             for contender in able:
-                contender.run(contender.size)
+                contender.run()
     finally:
         for contender in running:
             contender.close()
-    images = contenders.JOBS[job][1][0]
     for contender in able:
-        times = sorted(contender.rounds)
         found[contender.name] = {
-            "ms": 1000 * statistics.median(times),
-            "ms_least": 1000 * times[0],
-            "ms_most": 1000 * times[-1],
-            "cpu_s_per_1000_images": 1000 * statistics.median(contender.cpu) / images,
-            "peak_mb": contender.peak / 1e6,
+            "seconds": contender.rounds,
+            "cpu_seconds": contender.cpu,
+            "peak_bytes": contender.peak,
+            "batches": contender.size,
         }
-    return found
+    return {"shape": contenders.JOBS[job][1], "contenders": found}
 
 
 def main() -> None:
@@ -159,24 +142,13 @@ def main() -> None:
     parser.add_argument("--job", action="append", choices=list(contenders.JOBS))
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each round, for each contender")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each round, for each contender")
     given = parser.parse_args()
-    started = time.strftime("%Y-%m-%d")
     jobs = {
         job: measure(job, given.processes, given.rounds, given.seconds)
         for job in given.job or contenders.JOBS
     }
-    scaffold.save("throughput", {"date": started, "processes": given.processes, "jobs": jobs})
-    for job, found in jobs.items():
-        print(f"\n{job}, {given.processes} processes")
-        for name, row in found.items():
-            if "left out" in row:
-                print(f"  {name:36} {row['left out']}")
-            else:
-                print(
-                    f"  {name:36} {row['ms']:8.2f} ms a batch ({row['ms_least']:.2f}-{row['ms_most']:.2f}), "
-                    f"{row['cpu_s_per_1000_images']:.2f} s of CPU for 1000 images, {row['peak_mb']:.0f} MB"
-                )
+    scaffold.save("throughput", {"processes": given.processes, "jobs": jobs})
 
 
 if __name__ == "__main__":
