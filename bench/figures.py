@@ -30,13 +30,13 @@ def _figure(columns: int, size: tuple[float, float], rows: int = 1) -> Any:
     figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes.flat
+    return figure, list(axes.flat)
 
 
 def _throughput(found: dict[str, Any]) -> Any:
     jobs = found["jobs"]
     figure, axes = _figure(2, (10, 1.2 + 2.3 * ((len(jobs) + 1) // 2)), (len(jobs) + 1) // 2)
-    for axis in list(axes)[len(jobs) :]:
+    for axis in axes[len(jobs) :]:
         axis.set_visible(False)
     for axis, (job, data) in zip(axes, jobs.items(), strict=False):
         able = {n: row for n, row in data["contenders"].items() if "left out" not in row}
@@ -114,7 +114,7 @@ def _wire(found: dict[str, Any]) -> Any:
             [1000 * r["batch_s"] for r in rows], [r["busy"] for r in rows], "o-", color=color, label=label
         )
     right.set_xscale("log")
-    ticks = [1000 * row["batch_s"] for rows in found["idleness"].values() for row in rows]
+    ticks = sorted({1000 * row["batch_s"] for rows in found["idleness"].values() for row in rows})
     right.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     right.minorticks_off()
     right.set_ylim(0, 1.1)

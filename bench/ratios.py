@@ -7,7 +7,7 @@ measured".
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,14 @@ TORCH = "torch's DataLoader"
 FILLS = 0.9
 #: What a client may have besides its batches, in bytes.
 MEMORY_BESIDES = 20e6
+
+
+#: What a contender needs for a job: the medians of its rounds, and its peak.
+_NEEDS: dict[str, Callable[[dict[str, Any]], float]] = {
+    "time": lambda row: statistics.median(row["seconds"]),
+    "CPU": lambda row: statistics.median(sum(each.values()) for each in row["cpu_seconds"]),
+    "memory": lambda row: float(row["peak_bytes"]),
+}
 
 
 @dataclass(frozen=True)
@@ -107,31 +115,18 @@ def targets(results: Results) -> list[Target]:
     ]
 
 
-def losses(results: Results) -> list[str]:
-    """Where others need less than augfarm, in words, from the medians."""
-    said = []
-    for job, found in results.get("throughput", {}).get("jobs", {}).items():
-        able = {name: row for name, row in found["contenders"].items() if "left out" not in row}
-        if US not in able:
-            continue
+def losses(results: Results) -> list[tuple[str, str, dict[str, float]]]:
+    """Who needs less than augfarm: the job, who, and of what, with how many times as much augfarm needs."""
+    found = []
+    for job, data in results.get("throughput", {}).get("jobs", {}).items():
+        able = {name: row for name, row in data["contenders"].items() if "left out" not in row}
         for name, row in able.items():
-            if name.startswith(US):
+            if US not in able or name.startswith(US):
                 continue
-            said += _losses_to(job, name, row, able[US])
-    return said
-
-
-def _losses_to(job: str, name: str, row: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    said = []
-    for what, value in (
-        ("time", lambda r: statistics.median(r["seconds"])),
-        ("CPU", lambda r: statistics.median(sum(each.values()) for each in r["cpu_seconds"])),
-        ("memory", lambda r: r["peak_bytes"]),
-    ):
-        times = value(ours) / value(row)
-        if times > 1:
-            said.append(f"{what}, `{job}`: {times:.2f} times that of {name}")
-    return said
+            times = {what: need(able[US]) / need(row) for what, need in _NEEDS.items()}
+            if more := {what: value for what, value in times.items() if value > 1}:
+                found.append((job, name, more))
+    return found
 
 
 def _times(results: Results, job: str, other: str, least: float, wanted: str) -> Target:

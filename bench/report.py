@@ -102,12 +102,14 @@ def _targets(found: dict[str, Any]) -> str:
 
 
 def _losses(found: dict[str, Any]) -> str:
-    lines = ratios.losses(found)
+    lost = ratios.losses(found)
     text = "## Where augfarm loses\n\n"
-    if not lines:
+    if not lost:
         return text + "Nowhere in this run: nobody needed less time, CPU or memory for any job.\n"
-    text += "All of the run, whoever needed less than augfarm (medians):\n\n"
-    return text + "\n".join(f"- {line}" for line in lines) + "\n"
+    text += "Everybody who needed less than augfarm, and how many times as much augfarm needed (medians):\n\n"
+    kinds = ("time", "CPU", "memory")
+    rows = [(f"`{job}`", who, *(f"{m[k]:.2f}" if k in m else "" for k in kinds)) for job, who, m in lost]
+    return text + table(("job", "who", *kinds), rows)
 
 
 def _throughput(found: dict[str, Any]) -> str:
