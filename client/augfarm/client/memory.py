@@ -174,11 +174,13 @@ class SharedMemory:
     def read(self, body: list[Buffer]) -> Tree:
         """The tree that a result's body holds, copied out of its worker's memory where it lies there.
 
+        No two arrays of it share memory.
+
         Raises:
             ProtocolError: as :func:`decode_body`.
         """
         try:
-            return decode_body(body, self._find, copy=True)
+            return decode_body(body, self._find, copy=True, separate=True)
         finally:
             self.discard(body)
 
