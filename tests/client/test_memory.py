@@ -52,7 +52,7 @@ def parts_of(*arrays):
 
 
 def images(value=1):
-    return np.full((2, 100, 100, 3), value, np.uint8)
+    return np.full((3, 100, 100, 3), value, np.uint8)
 
 
 def test_nothing_is_placed_before_the_broker_sees_it(memory):
@@ -83,6 +83,7 @@ def test_a_result_is_copied_and_its_place_is_free(memory, lent):
     worker = attach(memory, lent)
     region = lent.place(parts_of(images(5)))
     (array,) = memory.read(region.body)["images"]
+    memory.release()
     assert worker.receive() == [region.placement.start]
     lent.memory[region.placement.offsets[0]] = 9
     assert (array == 5).all()
@@ -94,6 +95,7 @@ def test_what_nobody_wants_is_free_too(memory, lent):
     worker = attach(memory, lent)
     region = lent.place(parts_of(images()))
     memory.discard(region.body)
+    memory.release()
     assert worker.receive() == [region.placement.start]
     memory.discard([b"garbage"])
     memory.discard([])

@@ -12,6 +12,7 @@ import pytest
 from imgaug import augmenters as iaa
 
 from augfarm.client import Client
+from augfarm.client.events import BatchTaken
 from augfarm.protocol import pipelines
 from augfarm.protocol.memory import can_share
 from farms import PATIENCE, Farm, alive, running_farm, wait_until
@@ -147,6 +148,29 @@ def test_results_are_the_callers_own(farm):
         np.testing.assert_array_equal(other, batch(number))
 
 
+@pytest.mark.parametrize("setting", ["512", "0"])
+def test_an_image_that_stands_16_times_in_a_batch_travels_once(farm, setting, monkeypatch):
+    monkeypatch.setenv("AUGFARM_SHARED_MEMORY", setting)
+    image = np.random.default_rng(0).integers(0, 256, (225, 225, 3), dtype=np.uint8)
+    sizes = []
+    with Client(iaa.Add(5), farm.clients, seed=3) as client:
+        post = client._service.post
+
+        def listening(event, subject=None):
+            sizes.extend([event.octets] if isinstance(event, BatchTaken) else [])
+            post(event, subject)
+
+        monkeypatch.setattr(client._service, "post", listening)
+        for results in client.imap_batches([[image] * 16 for _ in range(30)], 4):
+            assert len(results) == 16
+            for number, result in enumerate(results):
+                np.testing.assert_array_equal(result, np.clip(image.astype(int) + 5, 0, 255))
+                assert not any(np.shares_memory(result, other) for other in results[:number])
+        assert routes(farm) == (["relay"] * 2 if setting == "0" else ["shm"] * 2)
+    assert len(sizes) == 30
+    assert max(sizes) < image.nbytes + 10_000
+
+
 def test_a_full_memory_means_frames(farm, expected, monkeypatch):
     monkeypatch.setenv("AUGFARM_SHARED_MEMORY", "1")  # MiB: five batches
     with client_of(farm) as client:
@@ -184,6 +208,7 @@ TRAINER = """
 import itertools, sys
 import numpy as np
 from augfarm.client import Client
+from augfarm.client.events import BatchTaken
 with Client(sys.argv[1], sys.argv[2], seed=1) as client:
     endless = itertools.repeat(np.zeros((4, 128, 128, 3), np.uint8))
     for number, _ in enumerate(client.imap_batches(endless, 8)):

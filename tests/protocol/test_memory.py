@@ -39,6 +39,16 @@ def test_what_one_places_the_other_reads(arena):
     assert decode_body(region.frames())["a"].sum() == np.arange(10_000).sum(), "the same body without memory"
 
 
+def test_what_was_put_aside_is_read_again(arena):
+    region = arena.place(PARTS)
+    view = view_of(arena)
+    end = region.placement.offsets[-1] + region.placement.lengths[-1]
+    view.put_aside(region.placement.start, end)
+    view.put_aside(0, 1 << 40)  # as a peer may say
+    tree = decode_body(region.body, {arena.number: view.memory}.get)
+    np.testing.assert_array_equal(tree["a"], np.arange(10_000))
+
+
 def test_a_region_lives_as_long_as_somebody_holds_it(arena):
     regions = [arena.place(PARTS) for _ in range(20)]
     held = [region for region in regions if region is not None]

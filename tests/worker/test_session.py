@@ -6,7 +6,6 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from augfarm.protocol import limits
 from augfarm.protocol.messages import (
     Attached,
     Dispatch,
@@ -47,7 +46,7 @@ from augfarm.worker.events import (
     Send,
     StopRequested,
 )
-from augfarm.worker.session import EXIT_DONE, EXIT_REVOKED, EXIT_VERSION, Session
+from augfarm.worker.session import EXIT_DONE, EXIT_REVOKED, EXIT_VERSION, MOST_AHEAD, Session
 
 DIGEST = b"d" * 32
 
@@ -100,6 +99,26 @@ def test_a_batch_begins_when_the_inbox_is_empty_and_its_result_grants_the_next(j
     (work,) = joined.feed(InboxEmptied())
     assert work == Augment(1, DIGEST, Seed("batch", 7, 101, 0), [b"body"], 1000)
     assert joined.feed(BatchAugmented(1, [b"out"], 0.5)) == [Send(Result(1, 1, 0.5), [b"out"])]
+
+
+def credit_after(driver: Driver, ticket: int, seconds: float) -> int:
+    driver.feed(dispatch(ticket), InboxEmptied())
+    (answer,) = driver.feed(BatchAugmented(ticket, [], seconds))
+    assert isinstance(answer, Send)
+    assert isinstance(answer.command, Result)
+    return answer.command.credit
+
+
+def test_more_are_taken_ahead_where_batches_are_done_at_once(joined: Driver) -> None:
+    assert credit_after(joined, 1, 0.0001) == MOST_AHEAD - 1, "it had granted two, and one is done"
+    assert credit_after(joined, 2, 0.0001) == 1
+
+
+def test_a_slow_batch_makes_it_take_two_again(joined: Driver) -> None:
+    ahead = credit_after(joined, 1, 0.0001) + 1
+    for ticket in range(2, ahead + 1):
+        assert credit_after(joined, ticket, 1.0) == (0 if ticket < ahead else 1)
+    assert credit_after(joined, ahead + 1, 1.0) == 1
 
 
 def test_the_worker_id_seeds_the_batch_only_where_the_seeding_says_so(joined: Driver) -> None:
@@ -329,12 +348,14 @@ class AnyOrder(RuleBasedStateMachine):
             assert self.work is not None, "a batch waits beside an idle worker"
 
     @precondition(lambda self: self.work is not None and not self.ended)
-    @rule(well=st.booleans())
-    def finish(self, well: bool) -> None:
+    @rule(well=st.booleans(), seconds=st.sampled_from([0.0, 0.001, 0.5]))
+    def finish(self, well: bool, seconds: float) -> None:
         assert self.work is not None
         ticket, self.work = self.work.ticket, None
         self.feed(
-            BatchAugmented(ticket, [], 0.0) if well else BatchFailed(ticket, "raised", "E", "text", "trace")
+            BatchAugmented(ticket, [], seconds)
+            if well
+            else BatchFailed(ticket, "raised", "E", "text", "trace")
         )
 
     @rule()
@@ -349,8 +370,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.feed(CommandArrived(Goodbye()))
         assert self.ended
 
-    @rule()
-    def stop(self) -> None:
+    @rule(now=st.integers(0, 9))
+    def stop(self, now: int) -> None:
+        if now:  # seldom, or no run would become long
+            return
         self.stopped = True
         self.feed(StopRequested())
 
@@ -364,7 +387,7 @@ class AnyOrder(RuleBasedStateMachine):
         session = self.driver.session
         session.check()
         assert (session.state == "ended") == self.ended
-        assert self.credit + len(self.open) <= limits.WORKER_CREDIT
+        assert self.credit + len(self.open) <= MOST_AHEAD
         if self.max_tasks is not None:
             assert self.begun <= self.max_tasks
         if not self.ended and session.state != "joined":

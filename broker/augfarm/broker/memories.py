@@ -63,7 +63,8 @@ class Memories:
         memory, number = attachment.view.memory, attachment.number
         with contextlib.suppress(ProtocolError):
             body = unplaced([bytes(frame) for frame in action.body], {number: memory}.get, frame_bytes)
-            return replace(action, body=body, memory_of=None)
+            # Copied here: what pyzmq sends without a copy takes a context and two threads of its own.
+            return replace(action, body=[zmq.Frame(part, copy=True) for part in body], memory_of=None)
         return action
 
     def close(self) -> None:

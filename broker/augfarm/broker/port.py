@@ -101,7 +101,6 @@ class Port:
 
     def receive(self, now: float) -> list[Event]:
         """What has come in, without waiting; at most BURST messages."""
-        self._read_monitor(now)
         events: list[Event] = []
         for _ in range(BURST):
             try:
@@ -144,7 +143,8 @@ class Port:
         user_id = _user_id(frames[-1]) if self._has_keys else ""
         return CommandReceived(self.side, connection, command, body, octets, user_id)
 
-    def _read_monitor(self, now: float) -> None:
+    def read_monitor(self, now: float) -> None:
+        """Hear which connections have ended; before :meth:`receive`, where :attr:`monitor` is readable."""
         while True:
             try:
                 event, _endpoint = self.monitor.recv_multipart(zmq.NOBLOCK)

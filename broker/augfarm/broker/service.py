@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 import zmq
@@ -131,7 +131,7 @@ class Service:
                 self._linger_ms = GOODBYE_LINGER_MS
                 self._handle([StopRequested()])
                 return
-            self._turn()
+            self._turn(ready)
             self._handle(MemoryAttached(c) for c in self._memories.hear(ready, poller))
 
     def stop(self) -> None:
@@ -152,8 +152,10 @@ class Service:
         os.close(writer)
         self.context.term()
 
-    def _turn(self) -> None:
+    def _turn(self, ready: Container[object]) -> None:
         for port in self._ports.values():
+            if port.monitor in ready:
+                port.read_monitor(time.monotonic())
             self._handle(port.receive(time.monotonic()))
         for port in self._ports.values():
             self._handle(port.lost(time.monotonic()))

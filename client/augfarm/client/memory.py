@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from augfarm.protocol.bodies import Buffer, Parts, placement_of
+from augfarm.protocol import limits
+from augfarm.protocol.bodies import Buffer, Parts, Placement, placement_of
 from augfarm.protocol.codec import Tree, decode_body
 from augfarm.protocol.errors import ProtocolError
 from augfarm.protocol.memory import MIN_PLACED_BYTES, Arena, Region, View
@@ -25,6 +26,10 @@ from augfarm.protocol.messages import Offer
 from augfarm.protocol.sharing import Peer, listen
 
 __all__ = ["SharedMemory"]
+
+#: How much of all workers' memories together may count as this process's own once it has been read. What lies
+#: further out is put aside, which takes nearly as long as to copy it.
+RESIDENT_BYTES = 16 * limits.MIB
 
 _memories: weakref.WeakSet[SharedMemory] = weakref.WeakSet()
 
@@ -81,6 +86,8 @@ class SharedMemory:
         self._secret = b""
         self._peers: list[Peer] = []
         self._gone: dict[bytes, _Gone] = {}
+        #: Where results lay that nobody reads any more.
+        self._read: list[Placement] = []
         #: Whether the broker takes batches that lie here.
         self._in_use = False
         _memories.add(self)
@@ -118,6 +125,7 @@ class SharedMemory:
             peer.close()
         self._peers.clear()
         self._gone.clear()
+        self._read.clear()
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -174,22 +182,37 @@ class SharedMemory:
     def read(self, body: list[Buffer]) -> Tree:
         """The tree that a result's body holds, copied out of its worker's memory where it lies there.
 
+        No two arrays of it share memory.
+
         Raises:
             ProtocolError: as :func:`decode_body`.
         """
         try:
-            return decode_body(body, self._find, copy=True)
+            return decode_body(body, self._find, copy=True, separate=True)
         finally:
             self.discard(body)
 
     def discard(self, body: list[Buffer]) -> None:
-        """Nobody wants this result: its worker may use the place again."""
+        """Nobody wants this result: its worker may use the place again, as :meth:`release` will tell it."""
         with contextlib.suppress(ProtocolError, IndexError):
             placement = placement_of(body)
             if placement is not None:
-                for peer in self._peers:
-                    if peer.number == placement.memory:
-                        peer.release([placement.start])
+                self._read.append(placement)
+
+    def release(self) -> None:
+        """Tell workers which of their places are free: several at once, since each word wakes one."""
+        if not self._read:
+            return
+        for peer in self._peers:
+            mine = [placement for placement in self._read if placement.memory == peer.number]
+            if not mine:
+                continue
+            for placement in mine:
+                end = max(map(sum, zip(placement.offsets, placement.lengths[1:], strict=True)), default=0)
+                if peer.view is not None and end > RESIDENT_BYTES // len(self._peers):
+                    peer.view.put_aside(placement.start, end)
+            peer.release(placement.start for placement in mine)
+        self._read.clear()
 
     def answered(self, requests: Iterable[int]) -> None:
         """These have their answers, or want none any more."""

@@ -27,7 +27,17 @@ from augfarm.protocol.errors import (
 )
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, GarbageArrived, Link, LinkEvent
-from augfarm.protocol.messages import TO_CLIENT, Attached, Deliver, Farm, Goodbye, Hello, Pipeline, Welcome
+from augfarm.protocol.messages import (
+    TO_CLIENT,
+    Attached,
+    Deliver,
+    Farm,
+    Goodbye,
+    Hello,
+    Pipeline,
+    Received,
+    Welcome,
+)
 
 from .answers import Answers, Pending
 from .calls import Call
@@ -122,6 +132,11 @@ class Service:
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
+        #: Whether the link's thread waits, or is about to: only then somebody has to wake it.
+        self._asleep = False
+        #: Answers that have been read and that the broker was not told of yet.
+        self._receipts: list[int] = []
+        self._keeper_at = 0.0
         #: Guards the inbox against posts that come too late. Re-entrant, since the garbage collector may
         #: drop an iterator, and so post its end, while this thread is posting.
         self._gate = threading.RLock()
@@ -152,7 +167,9 @@ class Service:
         with self._gate:
             if not self._stopped:
                 self._inbox.append((event, subject))
-                self._wake()
+                if self._asleep:
+                    self._asleep = False
+                    self._wake()
             elif isinstance(subject, Call):
                 subject.fail(self._refusal or ClosedError("the client is closed"))
 
@@ -210,17 +227,15 @@ class Service:
 
     def _turn(self, link: Link) -> None:
         """Wait for something to happen and deal with all of it."""
-        now = time.monotonic()
-        deadline = self._session.deadline()
-        wait = None if deadline is None else max(0.0, deadline - now)
-        if self._keeper is not None:
-            wait = KEEPER_INTERVAL_S if wait is None else min(wait, KEEPER_INTERVAL_S)
-        if ready := link.poll(wait, self.memory.descriptors()):
+        if ready := link.poll(self._time_to_wait(), self.memory.descriptors()):
             with contextlib.suppress(BlockingIOError):
                 self._wake_out.recv(4096)
             self.memory.hear(ready, self._pending)
+        self._asleep = False
         for link_event in link.receive():
             self._hear(link_event, link)
+        self._tell_receipts(link)
+        self.memory.release()
         while self._inbox:
             event, subject = self._inbox.popleft()
             self._admit(event, subject)
@@ -229,7 +244,26 @@ class Service:
         deadline = self._session.deadline()
         if deadline is not None and now >= deadline:
             self._do(self._session.expire(now), link)
-        self._look_after_farm()
+        if self._keeper is not None and now >= self._keeper_at:
+            self._keeper_at = now + KEEPER_INTERVAL_S
+            self._look_after_farm()
+
+    def _time_to_wait(self) -> float | None:
+        """How long nothing has to be done, in seconds. Whatever is posted from now on ends the wait."""
+        now = time.monotonic()
+        deadlines = [deadline for deadline in (self._session.deadline(),) if deadline is not None]
+        if self._keeper is not None:
+            deadlines.append(self._keeper_at)
+        with self._gate:
+            if self._inbox or self._stopping:
+                return 0.0
+            self._asleep = True
+        return max(0.0, min(deadlines) - now) if deadlines else None
+
+    def _tell_receipts(self, link: Link) -> None:
+        if self._receipts:
+            link.send(Received(tuple(self._receipts)))
+            self._receipts.clear()
 
     def _hear(self, event: LinkEvent, link: Link) -> None:
         match event:
@@ -258,6 +292,8 @@ class Service:
                     self.memory.discard(body)
             case ConnectionEnded(reason, final):
                 self.memory.end()
+                self._receipts.clear()
+                self._keeper_at = 0.0
                 self._do(self._session.handle(ConnectionLost(reason, final), time.monotonic()), link)
             case GarbageArrived(reason):
                 _logger.warning("augfarm: the broker sent what this client does not understand: %s", reason)
@@ -285,6 +321,12 @@ class Service:
 
     def _do(self, actions: list[Action], link: Link) -> None:
         for action in actions:
+            match action:
+                case Send(Received(receipts)):
+                    # Several at once, and before whatever else is said: a batch may need the room.
+                    self._receipts += receipts
+                    continue
+            self._tell_receipts(link)
             match action:
                 case Send(command):
                     link.send(command)

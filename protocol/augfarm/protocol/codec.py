@@ -12,7 +12,7 @@ A *body* is a tree as frames::
     buffer = the bytes of one array larger than INLINE_BYTES; the header names it by its number
 
 The header and each buffer are cut into frames of at most `frame_bytes`; empty ones have no frame. An array
-that stands several times in a tree is one buffer.
+that stands several times in a tree is one buffer, also where it does as several views of the same memory.
 
 Frames are cut and joined in :mod:`.bodies`, where the buffers may lie in shared memory instead.
 """
@@ -85,12 +85,15 @@ def encode_parts(tree: Tree) -> Parts:
     return Parts(header, encoder.buffers)
 
 
-def decode_body(frames: Body, memories: FindMemory | None = None, *, copy: bool = False) -> Tree:
+def decode_body(
+    frames: Body, memories: FindMemory | None = None, *, copy: bool = False, separate: bool = False
+) -> Tree:
     """The tree that the frames hold. Arrays that came in one frame are views of it; others are joined.
 
     Args:
         memories: gives the memory in which the buffers of a placed body lie. Without it none is allowed.
         copy: whether arrays of a placed body are copies. Otherwise they are views of that memory.
+        separate: whether an array that stands several times becomes several arrays. Otherwise it is one.
 
     Raises:
         ProtocolError: for whatever else the bytes are.
@@ -99,14 +102,14 @@ def decode_body(frames: Body, memories: FindMemory | None = None, *, copy: bool 
     if placed and copy:
         # By numpy, which lets other threads run meanwhile.
         buffers = [np.frombuffer(buffer, np.uint8).copy().data for buffer in buffers]
-    return _Decoder(buffers).unpack(header)
+    return _Decoder(buffers, separate).unpack(header)
 
 
 class _Encoder:
     def __init__(self) -> None:
         self.buffers: list[memoryview] = []
-        self._known: dict[int, msgpack.ExtType] = {}
-        #: Arrays whose ids are in _known stay alive while they are.
+        #: By what says that two arrays are views of the same elements; those in it stay alive while they are.
+        self._known: dict[tuple[Any, ...], msgpack.ExtType] = {}
         self._alive: list[Any] = []
         self._depth = 0
 
@@ -139,26 +142,29 @@ class _Encoder:
         raise TypeError(f"{kind.__module__}.{kind.__qualname__}")
 
     def _array(self, array: np.ndarray[Any, Any]) -> msgpack.ExtType:
-        known = self._known.get(id(array))
-        if known is not None:
-            return known
         if not arrays.allows(array.dtype):
             raise TypeError(f"numpy array of dtype {array.dtype}")
         if array.nbytes > limits.MAX_BATCH_BYTES:  # before a copy of it is made
             raise ValueError(f"an array of {array.nbytes} bytes, more than {limits.MAX_BATCH_BYTES}")
-        description, view = arrays.describe(array)
-        if len(view) <= limits.INLINE_BYTES:
+        if array.nbytes <= limits.INLINE_BYTES:
+            description, view = arrays.describe(array)
             return msgpack.ExtType(_ARRAY, self.pack([*description, bytes(view)]))
+        key = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
+        if key in self._known:
+            return self._known[key]
+        description, view = arrays.describe(array)
         ext = msgpack.ExtType(_BUFFER, self.pack([*description, len(self.buffers)]))
         self.buffers.append(view)
-        self._known[id(array)] = ext
+        self._known[key] = ext
         self._alive.append(array)
         return ext
 
 
 class _Decoder:
-    def __init__(self, buffers: list[Buffer]) -> None:
+    def __init__(self, buffers: list[Buffer], separate: bool) -> None:
         self._buffers = buffers
+        self._separate = separate
+        self._copied = 0
         self._arrays: dict[tuple[Any, ...], np.ndarray[Any, Any]] = {}
         self._depth = 0
 
@@ -209,4 +215,9 @@ class _Decoder:
         key = (dtype, tuple(shape), order, number)
         if key not in self._arrays:
             self._arrays[key] = arrays.restore(dtype, shape, order, self._buffers[number])
+        elif self._separate:
+            self._copied += self._arrays[key].nbytes
+            if self._copied > limits.MAX_BATCH_BYTES:
+                raise ProtocolError(f"arrays that stand several times, of more than {limits.MAX_BATCH_BYTES}")
+            return self._arrays[key].copy(order="K")
         return self._arrays[key]

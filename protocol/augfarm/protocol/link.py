@@ -121,6 +121,9 @@ class Link:
         self._own_context = context is None
         self._context = context if context is not None else zmq.Context()
         self._watched: set[int] = set()
+        #: Made when what it waits for has changed.
+        self._poller = zmq.Poller()
+        self._polled: tuple[object, ...] = ()
         self._wait = limits.RECONNECT_MIN_S
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
@@ -154,17 +157,24 @@ class Link:
         if self._socket is None or not self._heard:
             left = max(0.0, self._deadline - now)
             wait = left if wait is None else min(wait, left)
-        poller = zmq.Poller()
         watched = {*self._watched, *also}
+        wanted = (self._socket, self._monitor, watched)
+        if wanted != self._polled:
+            self._poller, self._polled = self._poller_for(watched), wanted
+        # Rounded up: a wait of 0.4 ms must not become a busy loop of waits of 0.
+        ready = self._poller.poll(None if wait is None else int(wait * 1000 + 0.999))
+        if self._socket is None or not self._heard:
+            self._keep_trying(time.monotonic())
+        return {which for which, _ in ready if isinstance(which, int)}
+
+    def _poller_for(self, watched: set[int]) -> zmq.Poller:
+        poller = zmq.Poller()
         for descriptor in watched:
             poller.register(descriptor, zmq.POLLIN)
         if self._socket is not None and self._monitor is not None:
             poller.register(self._socket, zmq.POLLIN)
             poller.register(self._monitor, zmq.POLLIN)
-        # Rounded up: a wait of 0.4 ms must not become a busy loop of waits of 0.
-        ready = dict(poller.poll(None if wait is None else int(wait * 1000 + 0.999)))
-        self._keep_trying(time.monotonic())
-        return {descriptor for descriptor in watched if descriptor in ready}
+        return poller
 
     def receive(self) -> list[LinkEvent]:
         """What has arrived, in order, without waiting. An end comes after what arrived before it."""

@@ -52,8 +52,8 @@ DEFAULT_ARENA_BYTES = 512 * limits.MIB
 SIZE_VARIABLE = "AUGFARM_SHARED_MEMORY"
 #: A memory that a peer offers may be as large as this.
 MAX_ARENA_BYTES = 64 * limits.GIB
-#: Below this a body travels as frames: two system calls cost less than what memory needs besides.
-MIN_PLACED_BYTES = 16 * limits.KIB
+#: Below this a body travels as frames: the copies that sockets make cost less than what memory needs besides.
+MIN_PLACED_BYTES = 64 * limits.KIB
 
 #: <linux/fcntl.h>, since Linux 5.1: nobody but who has mapped it already can map it for writing.
 F_SEAL_FUTURE_WRITE = 0x0010
@@ -219,9 +219,16 @@ class View:
 
     def __init__(self, descriptor: int) -> None:
         try:
-            self.memory = memoryview(self._map(descriptor)).toreadonly()
+            self._mapped = self._map(descriptor)
         finally:
             os.close(descriptor)
+        self.memory = memoryview(self._mapped).toreadonly()
+
+    def put_aside(self, start: int, end: int) -> None:
+        """What lies there counts as this process's memory no more; it can still be read."""
+        start -= start % mmap.PAGESIZE
+        if start < end <= len(self.memory):
+            self._mapped.madvise(mmap.MADV_DONTNEED, start, end - start)
 
     @staticmethod
     def _map(descriptor: int) -> mmap.mmap:

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 LINGER_S = 0.5
 #: Where no signal tells of the parent's end (not on Linux), it is looked for this often, in seconds.
 ORPHAN_CHECK_S = 1.0
+#: While batches follow each other, clients' memories are listened to so often, in seconds.
+MEMORY_PAUSE_S = 0.02
 
 
 class _StopNow(BaseException):
@@ -89,6 +91,7 @@ class Service:
         self._augmenting = False
         self._has_finished_one = False
         self._is_joined = False
+        self._hear_memory_at = 0.0
         self._wakeup, self._signalled = socket.socketpair()
         self._wakeup.setblocking(False)
         self._signalled.setblocking(False)
@@ -127,9 +130,12 @@ class Service:
         return self._exit_code
 
     def _turn(self) -> None:
-        if self._wakeup.fileno() in self._link.poll(self._wait()):
+        # Where a batch waits there is no wait, and what has come is received without it.
+        ready = set() if self._session.waiting else self._link.poll(self._wait())
+        if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
-        self._hear_memory()
+        if ready or time.monotonic() >= self._hear_memory_at:
+            self._hear_memory()
         if os.getppid() != self._parent:
             self._exit_code = EXIT_DONE
             return
@@ -140,8 +146,6 @@ class Service:
         self._feed(e.InboxEmptied())
 
     def _wait(self) -> float | None:
-        if self._session.waiting:
-            return 0.0
         deadline = self._session.deadline()
         wait = None if deadline is None else max(0.0, deadline - time.monotonic())
         if sys.platform != "linux":
@@ -189,6 +193,7 @@ class Service:
             self._link.watch(attachment.fileno())
 
     def _hear_memory(self) -> None:
+        self._hear_memory_at = time.monotonic() + MEMORY_PAUSE_S
         sessions, ended = self._memory.hear()
         for attachment in ended:
             self._link.unwatch(attachment.fileno())

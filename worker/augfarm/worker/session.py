@@ -15,8 +15,9 @@ broker's is awaited, so that the last result has left) or *ended*::
 - With a connection the queue, the pipelines and the memories end: the broker gives the batches to others and
   sends the rest again. The batch at work is finished, since nothing can interrupt it, and its result thrown
   away.
-- The broker may send as many batches as the worker granted. A worker with a limit of tasks grants no more
-  than it will do, so that it has nothing to give back when it leaves.
+- The broker may send as many batches as the worker granted: two, one at work and one waiting, and more where
+  they are done so fast that two would be done before others come. A worker with a limit of tasks grants no
+  more than it will do, so that it has nothing to give back when it leaves.
 - A broker that breaks a promise (a batch without credit, a command before JOINED, bytes that are no command)
   may have lost track of a batch. The connection is thrown away: then both sides know again what is open.
 """
@@ -76,6 +77,14 @@ EXIT_REVOKED = 4
 EXIT_WRONG_PORT = 5
 _REFUSED_FOR_GOOD = {"version": EXIT_VERSION, "revoked": EXIT_REVOKED, "wrong-port": EXIT_WRONG_PORT}
 
+#: What waits here should take so long together, in seconds: several times what a busy broker needs to send
+#: more.
+AHEAD_S = 0.004
+#: At most so many batches at work and waiting: what a worker holds is lost with it.
+MOST_AHEAD = 8
+#: How much the last batch counts in what one is expected to take.
+LAST_COUNTS = 0.2
+
 #: How long a leaving worker waits for the broker's Goodbye, in seconds: a result of 100 MB takes as long on a
 #: link of 4 MB/s. A broker that is gone or frozen is noticed sooner, by the end of the connection.
 GOODBYE_TIMEOUT_S = 30.0
@@ -98,6 +107,8 @@ class Session:
         self.state: Literal["away", "joined", "leaving", "ended"] = "away"
         self._max_tasks = max_tasks
         self._finished = 0
+        #: How long a batch takes, in seconds; None before the first.
+        self._usual_s: float | None = None
         self._worker_id = 0
         self._frame_bytes = 0
         #: Batches that the broker may still send.
@@ -165,8 +176,8 @@ class Session:
         queued = sum(isinstance(item.command, Dispatch) for item in self._queue)
         at_work = self._at_work is not None and not self._at_work_is_lost
         held = self._credit + queued + at_work
-        assert 0 <= self._credit <= limits.WORKER_CREDIT
-        assert held <= limits.WORKER_CREDIT, "the worker took more than it granted"
+        assert 0 <= self._credit <= MOST_AHEAD
+        assert held <= MOST_AHEAD, "the worker took more than it granted"
         assert self._at_work is not None or not self._at_work_is_lost
         if self._max_tasks is not None:
             open_batches = held + self._at_work_is_lost
@@ -284,13 +295,16 @@ class Session:
         lost = self._at_work_is_lost
         self._at_work, self._at_work_is_lost = None, False
         self._finished += 1
+        if isinstance(event, BatchAugmented):
+            before = event.seconds if self._usual_s is None else self._usual_s
+            self._usual_s = before + LAST_COUNTS * (event.seconds - before)
         actions: list[Action] = [] if lost else [self._answer(event)]
         if self._stopping or self._finished == self._max_tasks:
             actions += self._leave(now)
         return actions
 
     def _answer(self, event: BatchAugmented | BatchFailed) -> Send:
-        credit = int(not self._stopping and self._tasks_left() > self._open_batches())
+        credit = 0 if self._stopping else max(0, self._wanted() - self._open_batches())
         self._credit += credit
         if isinstance(event, BatchAugmented):
             return Send(Result(event.ticket, credit, event.seconds), event.body)
@@ -304,6 +318,11 @@ class Session:
                 event.traceback,
             )
         )
+
+    def _wanted(self) -> int:
+        """How many batches should be here or on their way."""
+        ahead = 0 if self._usual_s is None else int(AHEAD_S / max(self._usual_s, AHEAD_S / MOST_AHEAD))
+        return min(max(limits.WORKER_CREDIT, ahead), self._tasks_left())
 
     def _open_batches(self) -> int:
         """Batches besides the one at work that the broker has sent, or may send, on this connection."""
