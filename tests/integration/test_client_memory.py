@@ -16,8 +16,8 @@ BATCHES = 80
 SHAPE = (16, 225, 225, 3)
 SIZE = 16 * 225 * 225 * 3
 
-#: Prints what it had before the first batch, the most that it had, and how many results it kept. Its own are its
-#: heap and its arena; what workers lent lies in theirs.
+#: Prints what it had before the first batch, the most that it had, and how many results it kept. Its own are
+#: its heap and its arena; what workers lent lies in theirs.
 TRAINER = """
 import os, sys, time
 from pathlib import Path
