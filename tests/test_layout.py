@@ -22,6 +22,7 @@ PURE = (
     "broker/augfarm/broker/core.py",
     "broker/augfarm/broker/events.py",
     "broker/augfarm/broker/windows.py",
+    "worker/augfarm/worker/ahead.py",
     "worker/augfarm/worker/roster.py",
     "worker/augfarm/worker/session.py",
     "client/augfarm/client/events.py",

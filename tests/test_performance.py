@@ -41,8 +41,9 @@ def test_a_ratio_compares_rounds_that_were_next_to_each_other(bench):
 def test_what_was_not_measured_is_said_so(bench):
     for target in bench("ratios").targets({}):
         assert not target.measured
-    left_out = {"throughput": throughput(augfarm=contender(1), **{"Ray actors": {"left out": "not installed"}})}
-    assert bench("ratios").ratio(left_out, "flip", "Ray actors") is None
+    missing = {"Ray actors": {"left out": "not installed: ray"}}
+    results = {"throughput": throughput(augfarm=contender(1), **missing)}
+    assert bench("ratios").ratio(results, "flip", "Ray actors") is None
 
 
 def test_whoever_needs_less_is_named_with_what(bench):

@@ -21,6 +21,7 @@ from augfarm.protocol.messages import (
 )
 from augfarm.protocol.seeds import Seed
 from augfarm.worker import session as session_module
+from augfarm.worker.ahead import MOST_AHEAD, MOST_NEAR
 from augfarm.worker.events import (
     Action,
     AttachMemory,
@@ -46,7 +47,7 @@ from augfarm.worker.events import (
     Send,
     StopRequested,
 )
-from augfarm.worker.session import EXIT_DONE, EXIT_REVOKED, EXIT_VERSION, MOST_AHEAD, Session
+from augfarm.worker.session import EXIT_DONE, EXIT_REVOKED, EXIT_VERSION, Session
 
 DIGEST = b"d" * 32
 
@@ -110,7 +111,7 @@ def credit_after(driver: Driver, ticket: int, seconds: float) -> int:
 
 
 def test_more_are_taken_ahead_where_batches_are_done_at_once(joined: Driver) -> None:
-    assert credit_after(joined, 1, 0.0001) == MOST_AHEAD - 1, "it had granted two, and one is done"
+    assert credit_after(joined, 1, 0.0001) == MOST_NEAR - 1, "it had granted two, and one is done"
     assert credit_after(joined, 2, 0.0001) == 1
 
 

@@ -16,8 +16,8 @@ broker's is awaited, so that the last result has left) or *ended*::
   sends the rest again. The batch at work is finished, since nothing can interrupt it, and its result thrown
   away.
 - The broker may send as many batches as the worker granted: two, one at work and one waiting, and more where
-  they are done so fast that two would be done before others come. A worker with a limit of tasks grants no
-  more than it will do, so that it has nothing to give back when it leaves.
+  two would be done before others come (:mod:`.ahead`). A worker with a limit of tasks grants no more than it
+  will do, so that it has nothing to give back when it leaves.
 - A broker that breaks a promise (a batch without credit, a command before JOINED, bytes that are no command)
   may have lost track of a batch. The connection is thrown away: then both sides know again what is open.
 """
@@ -43,6 +43,7 @@ from augfarm.protocol.messages import (
 )
 from augfarm.protocol.seeds import Seed
 
+from .ahead import MOST_AHEAD, Ahead
 from .events import (
     Action,
     AttachMemory,
@@ -77,14 +78,6 @@ EXIT_REVOKED = 4
 EXIT_WRONG_PORT = 5
 _REFUSED_FOR_GOOD = {"version": EXIT_VERSION, "revoked": EXIT_REVOKED, "wrong-port": EXIT_WRONG_PORT}
 
-#: What waits here should take so long together, in seconds: several times what a busy broker needs to send
-#: more.
-AHEAD_S = 0.004
-#: At most so many batches at work and waiting: what a worker holds is lost with it.
-MOST_AHEAD = 8
-#: How much the last batch counts in what one is expected to take.
-LAST_COUNTS = 0.2
-
 #: How long a leaving worker waits for the broker's Goodbye, in seconds: a result of 100 MB takes as long on a
 #: link of 4 MB/s. A broker that is gone or frozen is noticed sooner, by the end of the connection.
 GOODBYE_TIMEOUT_S = 30.0
@@ -107,8 +100,7 @@ class Session:
         self.state: Literal["away", "joined", "leaving", "ended"] = "away"
         self._max_tasks = max_tasks
         self._finished = 0
-        #: How long a batch takes, in seconds; None before the first.
-        self._usual_s: float | None = None
+        self._ahead = Ahead()
         self._worker_id = 0
         self._frame_bytes = 0
         #: Batches that the broker may still send.
@@ -173,7 +165,7 @@ class Session:
 
     def check(self) -> None:
         """The laws; AssertionError where one is broken."""
-        queued = sum(isinstance(item.command, Dispatch) for item in self._queue)
+        queued = self._dispatched()
         at_work = self._at_work is not None and not self._at_work_is_lost
         held = self._credit + queued + at_work
         assert 0 <= self._credit <= MOST_AHEAD
@@ -216,6 +208,8 @@ class Session:
             if self._credit == 0:
                 return self._broken_promise("a batch came for which there was no credit", now)
             self._credit -= 1
+            alone = self._at_work is None and self._dispatched() == 0
+            self._ahead.came(sum(map(len, event.body)), now, alone=alone)
         self._queue.append(event)
         return []
 
@@ -225,6 +219,7 @@ class Session:
         self.state = "joined"
         self._worker_id, self._frame_bytes = command.worker_id, command.frame_bytes
         self._credit = self.join_credit()
+        self._ahead.connected(self._credit, now)
         return [Say("info", f"joined as worker {command.worker_id}")]
 
     def _refused(self, command: Refused, now: float) -> list[Action]:
@@ -295,17 +290,17 @@ class Session:
         lost = self._at_work_is_lost
         self._at_work, self._at_work_is_lost = None, False
         self._finished += 1
-        if isinstance(event, BatchAugmented):
-            before = event.seconds if self._usual_s is None else self._usual_s
-            self._usual_s = before + LAST_COUNTS * (event.seconds - before)
-        actions: list[Action] = [] if lost else [self._answer(event)]
+        self._ahead.finished(event.seconds if isinstance(event, BatchAugmented) else None, now)
+        actions: list[Action] = [] if lost else [self._answer(event, now)]
         if self._stopping or self._finished == self._max_tasks:
             actions += self._leave(now)
         return actions
 
-    def _answer(self, event: BatchAugmented | BatchFailed) -> Send:
-        credit = 0 if self._stopping else max(0, self._wanted() - self._open_batches())
+    def _answer(self, event: BatchAugmented | BatchFailed, now: float) -> Send:
+        wanted = min(self._ahead.wanted(), self._tasks_left())
+        credit = 0 if self._stopping else max(0, wanted - self._open_batches())
         self._credit += credit
+        self._ahead.granted(credit, now)
         if isinstance(event, BatchAugmented):
             return Send(Result(event.ticket, credit, event.seconds), event.body)
         return Send(
@@ -319,14 +314,13 @@ class Session:
             )
         )
 
-    def _wanted(self) -> int:
-        """How many batches should be here or on their way."""
-        ahead = 0 if self._usual_s is None else int(AHEAD_S / max(self._usual_s, AHEAD_S / MOST_AHEAD))
-        return min(max(limits.WORKER_CREDIT, ahead), self._tasks_left())
-
     def _open_batches(self) -> int:
         """Batches besides the one at work that the broker has sent, or may send, on this connection."""
-        return self._credit + sum(isinstance(item.command, Dispatch) for item in self._queue)
+        return self._credit + self._dispatched()
+
+    def _dispatched(self) -> int:
+        """Batches that wait here."""
+        return sum(isinstance(item.command, Dispatch) for item in self._queue)
 
     def _tasks_left(self) -> int:
         if self._max_tasks is None:
