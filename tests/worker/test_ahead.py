@@ -66,7 +66,7 @@ def test_two_are_enough_for_batches_that_take_longer_than_a_round_trip() -> None
 
 
 def test_a_worker_that_is_near_takes_a_few_of_small_batches_and_two_of_others() -> None:
-    near = Work(trip=0.0)
+    near = Work(trip=0.003)
     near.run(20, 0.00001)
     assert near.ahead.wanted() == MOST_NEAR
     near.run(40, 0.05)

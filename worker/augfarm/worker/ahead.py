@@ -86,7 +86,7 @@ class Ahead:
             return limits.WORKER_CREDIT
         near = int(AHEAD_S / max(self._usual_s, AHEAD_S / MOST_NEAR))
         far = 0
-        if self._trips:
+        if self._trips and min(self._trips) > AHEAD_S:
             far = 1 + math.ceil(min(self._trips) / max(self._usual_s, SHORTEST_S))
         by_size = int(MOST_AHEAD_BYTES / max(self._usual_bytes, 1.0))
         return max(limits.WORKER_CREDIT, min(MOST_AHEAD, max(near, far), by_size))
