@@ -39,7 +39,8 @@ test-matrix:
 
 # torch and ray are measured where they are installed; links need Linux, root and slowlink.py (bench/README.md).
 bench: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -c "import matplotlib" 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/core_scale.py
 	$(BIN)/python bench/wire.py
