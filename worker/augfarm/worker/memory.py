@@ -34,6 +34,7 @@ class SharedMemory:
         self._arena: Arena | None = None
         self._sessions: dict[Attachment, int] = {}
         self._attached: list[int] = []
+        self._ended: list[Attachment] = []
         self._lent: dict[int, _Lent] = {}
 
     def attach(self, session: int, name: bytes, secret: bytes) -> Attachment | None:
@@ -51,11 +52,10 @@ class SharedMemory:
 
     def hear(self) -> tuple[list[int], list[Attachment]]:
         """The sessions whose memory is seen from now on, and the attachments that have ended, still open."""
-        ended: list[Attachment] = []
         for attachment in list(self._sessions):
-            if not self._listen_to(attachment):
-                ended.append(attachment)
+            self._listen_to(attachment)
         attached, self._attached = self._attached, []
+        ended, self._ended = self._ended, []
         return attached, ended
 
     def find(self, number: bytes) -> memoryview | None:
@@ -81,15 +81,16 @@ class SharedMemory:
         self._lent.pop(ticket, None)
 
     def attachments(self) -> list[Attachment]:
-        """Those that are open."""
-        return list(self._sessions)
+        """Those that are open, with those that have ended since :meth:`hear`."""
+        return [*self._sessions, *self._ended]
 
     def drop(self) -> None:
         """The connection to the broker has ended, and with it all sharing."""
-        for attachment in self._sessions:
+        for attachment in self.attachments():
             attachment.close()
         self._sessions.clear()
         self._attached.clear()
+        self._ended.clear()
         self._lent.clear()
         if self._arena is not None:
             # Clients may still read what was on its way when it ended: it is not written to again.
@@ -106,6 +107,7 @@ class SharedMemory:
         if starts is None:
             self._lent = {t: lent for t, lent in self._lent.items() if lent.attachment is not attachment}
             self._sessions.pop(attachment, None)
+            self._ended.append(attachment)
             return False
         if attachment.view is not before:
             self._attached.append(self._sessions[attachment])
