@@ -26,6 +26,8 @@ import scaffold
 SAMPLE_S = 0.25
 #: At least so many batches in a round: a pool of two is full for nearly all of them.
 LEAST_BATCHES = 8
+#: Rounds of a job whose batches are so slow that the least number of them takes longer than a round should.
+SLOW_ROUNDS = 3
 #: Seconds that the first batches may take before they are enough to warm up.
 WARM_UP_S = 1.0
 
@@ -120,6 +122,8 @@ def measure(job: str, count: int, rounds: int, seconds: float) -> dict[str, Any]
             else:
                 contender.warm_up(seconds)
         able = [contender for contender in running if not contender.fault]
+        if all(contender.size == LEAST_BATCHES for contender in able):
+            rounds = min(rounds, SLOW_ROUNDS)
         for number in range(rounds):
             print(f"{job}: round {number + 1} of {rounds}", file=sys.stderr)
             for contender in able:
