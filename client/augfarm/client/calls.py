@@ -22,10 +22,6 @@ from .progress import Progress
 
 __all__ = ["BatchIterator", "Call", "LoaderThread", "Numbering", "load"]
 
-#: The loader is woken when this part of the buffer is free, or when the caller waits: each waking costs as
-#: much as a small batch.
-ROOM_IN = 4
-
 
 class Numbering:
     """Numbers for batches, counting up from `start`; shared by all calls that go on counting."""
@@ -136,13 +132,10 @@ class Call:
         """
         self.maker.check()
         with self._lock:
-            if not self._has_news():
-                self._room.notify_all()
-                self._news.wait_for(self._has_news)
+            self._news.wait_for(self._has_news)
             if self._reorder.ready():
                 self._handed_over += 1
-                if self._limit - (self._taken - self._handed_over) >= self._limit // ROOM_IN:
-                    self._room.notify_all()
+                self._room.notify_all()
                 if self._source_ended:  # another thread may wait for the last one to be handed over
                     self._news.notify_all()
                 return self._reorder.take()
