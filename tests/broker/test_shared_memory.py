@@ -60,7 +60,7 @@ def test_other_workers_and_other_clients_are_others(rig, client):
     first.answer(0)
     other.submit(0, placed=True)
     assert first.memory_of == other.connection
-    assert first.last(m.Offer).session == other.last(m.Welcome).session
+    assert len({offer.session for offer in first.heard(m.Offer)}) == 2
 
 
 def test_a_worker_is_not_told_of_memory_that_the_broker_does_not_see(rig):
@@ -83,6 +83,22 @@ def test_a_session_on_a_new_connection_offers_anew(rig, client):
     again.submit(1, placed=True)
     assert len(worker.heard(m.Offer)) == 2
     assert worker.memory_of == again.connection
+
+
+def test_to_see_what_a_session_offered_before_is_not_to_see_what_it_offers_now(rig, client):
+    worker = rig.worker(credit=3)
+    client.submit(0, placed=True)
+    before = worker.last(m.Offer).session
+    again = rig.client(client.token)
+    again.offer()
+    again.submit(1, placed=True)
+    worker.say(m.Attached(before))  # it was on its way
+    again.submit(2, placed=True)
+    assert worker.memory_of == again.connection, "frames"
+    worker.say(m.Attached(worker.last(m.Offer).session))
+    worker.answer(0)
+    again.submit(3, placed=True)
+    assert worker.memory_of is None
 
 
 def test_attached_to_nobody_is_nothing(rig, client):

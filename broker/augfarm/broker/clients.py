@@ -24,6 +24,7 @@ class ClientDesk:
         self.sessions: dict[SessionKey, Client] = {}
         self._floor = floor
         self._next_session = 0
+        self._next_offer = 0
 
     def open(
         self, key: SessionKey, connection: bytes, hello: m.Hello, farm: m.Farm, old: Client | None, now: float
@@ -65,7 +66,9 @@ class ClientDesk:
                 if client.offering is not None:
                     return m.Refused("unexpected", "OFFER: this session has offered its memory already")
                 self._floor.actions.append(OpenMemory(client.connection, name, secret))
-                client.offering = m.Offer(client.session, name, secret)
+                # A number of its own: ATTACHED for what this session offered before may still come.
+                client.offering = m.Offer(self._next_offer, name, secret)
+                self._next_offer += 1
                 return None
             case m.Adjusted(serial):
                 if self._floor.windows.adjust(client, serial):

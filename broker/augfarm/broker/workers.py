@@ -84,9 +84,9 @@ class WorkerDesk:
                 worker.credit += batches
                 self._floor.ledger.lines.enter(worker)
                 return None
-            case m.Attached(session):
+            case m.Attached(number):
                 # The client may have gone meanwhile.
-                worker.attached.update(c for c in worker.offered if c.session == session)
+                worker.attached.update(c for c in worker.offered if c.offer and c.offer.session == number)
                 return None
             case m.Goodbye():
                 return m.Goodbye()

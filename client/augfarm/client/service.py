@@ -234,12 +234,12 @@ class Service:
         self._asleep = False
         for link_event in link.receive():
             self._hear(link_event, link)
-        self._tell_receipts(link)
         self.memory.release()
         while self._inbox:
             event, subject = self._inbox.popleft()
             self._admit(event, subject)
             self._do(self._session.handle(event, time.monotonic()), link)
+        self._tell_receipts(link)
         now = time.monotonic()
         deadline = self._session.deadline()
         if deadline is not None and now >= deadline:

@@ -27,7 +27,7 @@ from .codec import Buffer
 from .errors import ProtocolError
 from .keys import PeerKeys
 from .messages import Command
-from .sockets import configure
+from .sockets import configure, receive_frames, send_frames
 
 __all__ = ["CommandArrived", "ConnectionEnded", "GarbageArrived", "Link", "LinkEvent", "check_address"]
 
@@ -182,7 +182,7 @@ class Link:
         socket = self._socket
         for _ in range(RECEIVE_BURST if socket is not None else 0):
             try:
-                frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)  # type: ignore[union-attr]
+                frames = receive_frames(socket)  # type: ignore[arg-type]
             except zmq.Again:
                 self._read_monitor()
                 break
@@ -201,7 +201,7 @@ class Link:
         if self._socket is None:
             return
         try:
-            self._socket.send_multipart([messages.encode(command), *body], zmq.NOBLOCK, copy=False)
+            send_frames(self._socket, [messages.encode(command), *body])
         except zmq.Again:
             self._drop("the connection was lost")
 

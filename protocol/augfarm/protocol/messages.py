@@ -168,7 +168,10 @@ class Hedge(Command):
 
 @dataclass(frozen=True)
 class Offer(Command):
-    """Who is on the client's host may attach its memory to its own. Client to broker to worker."""
+    """Who is on the client's host may attach its memory to its own. Client to broker to worker.
+
+    Towards workers `session` is a number of this offer alone.
+    """
 
     session: int = admits.whole()
     name: bytes = admits.octets(limits.MEMORY_NUMBER_BYTES)
@@ -455,7 +458,10 @@ def decode(frame: bytes | bytearray | memoryview, allowed: frozenset[type[Comman
         if not rule.check(value):
             raise ProtocolError(f"{kind.__name__.upper()}.{name}: expected {rule.expected}")
         arguments.append(value if rule.convert is None else rule.convert(value))
-    return kind(*arguments)
+    # Without the constructor, which sets each field of a frozen dataclass by a call of its own.
+    command = kind.__new__(kind)
+    command.__dict__.update(zip((name for name, _ in rules), arguments, strict=True))
+    return command
 
 
 def _refuse_extension(code: int, data: bytes) -> None:
