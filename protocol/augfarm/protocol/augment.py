@@ -7,7 +7,6 @@ leads from one batch to another. And imgaug's global generator is left as it was
 
 from __future__ import annotations
 
-import copy
 import platform
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 from ..compat import imgaug_distribution, import_imgaug
 from . import batches, pipelines
 from .codec import Tree
+from .copies import Template
 from .errors import InvalidPipeline
 from .seeds import Seed
 
@@ -47,6 +47,8 @@ class Recipe:
             except Exception as error:
                 # A spec may give an augmenter other attributes than its code expects.
                 raise InvalidPipeline(f"the augmenters do not fit together: {error!r}") from error
+        self._template: Template | None = None
+        self._shared: tuple[Any, ...] = ()
 
     def augment(self, request: Tree, seed: Seed) -> Tree:
         """The batch, augmented. The same request and seed give the same result, whatever went before.
@@ -61,7 +63,7 @@ class Recipe:
         batch, wanted = batches.unpack_with_files(request)
         with _global_generator(seed.global_generator()):
             augmenter = self._copy()
-            augmenter.seed_(seed.augmenter())
+            _seed(augmenter, seed.augmenter())
             result = augmenter.augment_batch_(batch)
         return batches.pack_result(result, wanted)
 
@@ -74,8 +76,48 @@ class Recipe:
         from imgaug.random import get_global_rng
 
         rng = get_global_rng()
-        shared = {id(each): each for each in (rng, rng.generator)}
-        return copy.deepcopy(self._augmenter, shared)
+        if self._template is None or self._shared != (rng, rng.generator):
+            self._shared = (rng, rng.generator)
+            replaced = list(_replaced_generators(self._augmenter))
+            self._template = Template(
+                self._augmenter, self._shared, replaced, [each.generator for each in replaced]
+            )
+        return self._template.copy()
+
+
+def _seed(augmenter: Any, entropy: Any) -> None:
+    """As ``augmenter.seed_(entropy)``, which copies the generator of each augmenter once more than needed.
+
+    Source: imgaug/augmenters/meta.py, Augmenter.seed_.
+    """
+    from imgaug.random import RNG
+
+    if not _is_seeded_as_usual(augmenter):
+        augmenter.seed_(entropy)
+        return
+    rng = RNG(entropy)
+    children = [child for children in augmenter.get_children_lists() for child in children]
+    if not augmenter.deterministic:
+        augmenter.random_state = rng.copy() if children else rng  # which deriving others advances
+    for child in children:
+        _seed(child, rng.derive_rng_())
+
+
+def _is_seeded_as_usual(augmenter: Any) -> bool:
+    from imgaug.augmenters.meta import Augmenter
+
+    return type(augmenter).seed_ is Augmenter.seed_
+
+
+def _replaced_generators(augmenter: Any) -> Iterator[Any]:
+    """The generators of augmenters that :func:`_seed` replaces, so that they need no copy."""
+    if not _is_seeded_as_usual(augmenter):
+        return
+    if not augmenter.deterministic:
+        yield augmenter.random_state
+    for children in augmenter.get_children_lists():
+        for child in children:
+            yield from _replaced_generators(child)
 
 
 def versions() -> dict[str, str]:
