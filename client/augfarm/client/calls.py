@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from augfarm.protocol.errors import AugfarmError, FarmRefused, FarmUnavailable
+from augfarm.protocol.pipelines import Kernels
 
 from .forks import Maker
 from .ordering import Reorder
@@ -196,6 +197,7 @@ class BatchIterator(Iterator[Any]):
         progress: Progress | None,
         error_to_raise: Callable[[AugfarmError], BaseException] = lambda error: error,
         dump: Callable[[Outcome], None] = lambda outcome: None,
+        kernels: Kernels = "exact",
     ) -> None:
         self._client = client
         self._call = call
@@ -206,6 +208,7 @@ class BatchIterator(Iterator[Any]):
         self._progress = progress
         self._error_to_raise = error_to_raise
         self._dump = dump
+        self._kernels = kernels
         self._finalizer = weakref.finalize(self, _finish, call, end, progress)
 
     def __iter__(self) -> BatchIterator:
@@ -261,7 +264,7 @@ class BatchIterator(Iterator[Any]):
         batch = outcome.batch
         if outcome.error is not None:
             batch = FailedBatch(outcome.index, outcome.error, outcome.batch)
-        return (batch, outcome.info(time.monotonic())) if self._with_info else batch
+        return (batch, outcome.info(time.monotonic(), self._kernels)) if self._with_info else batch
 
 
 def _finish(call: Call, end: Callable[[], None], progress: Progress | None) -> None:

@@ -66,11 +66,15 @@ def run(context: typer.Context) -> None:
 @app.command()
 def spec(
     pipeline: Annotated[str, typer.Argument(help="file.py:name, module:name, or a spec file.")],
+    kernels: Annotated[
+        str | None,
+        typer.Option(metavar="KERNELS", help="exact: imgaug's own code (default); fast: augfarm's kernels."),
+    ] = None,
 ) -> None:
     """Print a pipeline as data, for a client that has no imgaug."""
     from .loading import load_spec
 
-    print(load_spec(pipeline).decode())
+    print(load_spec(pipeline, kernels).decode())
 
 
 @app.command()

@@ -80,6 +80,9 @@ class Client:
             batch of which nothing is left fails whole, and so does one that cannot be cut. A guilty image
             among n costs about ``2 * log2(n)`` requests more; one that kills its workers kills
             ``--max-attempts`` for each half that it is in.
+        kernels: ``"exact"``: imgaug's own code, bit for bit. ``"fast"``: the same random parameters, and for
+            slow augmenters kernels of augfarm's; results differ by a few grey levels, see docs/kernels.md.
+            None: what a spec says (``augfarm spec --kernels``), and exact where it says nothing.
         dump_dir: a folder to which each batch that fails for good is written, with `isolate` each guilty
             image, as ``batch-000012.augdump``; its error ends with the command that runs it again. At most
             100 files for each client. They hold the images.
@@ -93,6 +96,7 @@ class Client:
     Attributes:
         seed: the base seed in use.
         seeding: as given.
+        kernels: what augments.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class Client:
         hedge: bool = True,
         isolate: bool = False,
         dump_dir: str | os.PathLike[str] | None = None,
+        kernels: pipelines.Kernels | None = None,
     ) -> None:
         check_arguments(address, processes, maxtasksperchild, seed, seeding, timeout)
         if address is None and processes is None:
@@ -124,8 +129,9 @@ class Client:
 
         self.seed: int = secrets.randbelow(IMGAUG_SEED_MAX) if seed is None else int(seed)
         self.seeding: Seeding = seeding
-        self._spec = pipelines.load(pipeline)
+        self._spec = pipelines.load(pipeline, kernels)
         self._digest = pipelines.digest(self._spec)
+        self.kernels: pipelines.Kernels = pipelines.kernels_of(self._spec)
         self._maker = Maker()
         self._hedge, self._keys, self._timeout = bool(hedge), keys, timeout
         self._closed = False
@@ -412,6 +418,7 @@ class Client:
             progress=bar,
             error_to_raise=self._error_to_raise,
             dump=self._dump,
+            kernels=self.kernels,
         )
 
     def _check_usable(self) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from augfarm.protocol import pipelines
 from augfarm.protocol.errors import InvalidPipeline
@@ -14,9 +14,10 @@ from augfarm.protocol.errors import InvalidPipeline
 __all__ = ["load_pipeline", "load_spec"]
 
 
-def load_spec(reference: str) -> bytes:
+def load_spec(reference: str, kernels: str | None = None) -> bytes:
     """The spec of the pipeline that `reference` names; see :func:`load_pipeline`."""
-    return pipelines.load(load_pipeline(reference))
+    pipelines.check_kernels(kernels)
+    return pipelines.load(load_pipeline(reference), cast(Any, kernels))
 
 
 def load_pipeline(reference: str) -> Any:

@@ -12,6 +12,7 @@ from augfarm.protocol.batches import FIELDS
 from augfarm.protocol.codec import Buffer
 from augfarm.protocol.errors import AugfarmError, AugmentationFailed, BatchPoisoned, FarmRefused
 from augfarm.protocol.messages import Fail
+from augfarm.protocol.pipelines import Kernels
 from augfarm.protocol.seeds import Seed
 
 __all__ = [
@@ -47,6 +48,7 @@ class BatchInfo:
         seconds_wire: encoding, decoding and travelling, both ways.
         seconds_augmenting: in the augmenter.
         seconds_waiting: in the client, done, waiting for its turn and for the caller.
+        kernels: what augmented it, ``"exact"`` (imgaug's own code) or ``"fast"``.
     """
 
     index: int
@@ -57,6 +59,7 @@ class BatchInfo:
     seconds_wire: float
     seconds_augmenting: float
     seconds_waiting: float
+    kernels: Kernels = "exact"
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class Outcome:
     #: What to dump of it, where somebody wants dumps.
     failures: tuple[Failure, ...] = ()
 
-    def info(self, now: float) -> BatchInfo:
+    def info(self, now: float, kernels: Kernels = "exact") -> BatchInfo:
         """What the caller is told, at the moment of handing over."""
         return BatchInfo(
             self.index,
@@ -146,6 +149,7 @@ class Outcome:
             self.seconds_wire,
             self.seconds_augmenting,
             max(0.0, now - self.answered_at) if self.answered_at else 0.0,
+            kernels,
         )
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+from augfarm.protocol.pipelines import Kernels, check_kernels
 from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX
 
@@ -47,6 +48,7 @@ class Pool:
         processes: None all cores, -1 all but one, and so on, at least one.
         maxtasksperchild: batches after which a worker process is replaced, or None.
         seed: from 0 to 2^31-1; batch i is seeded by ``seed + i`` over the pool's lifetime. None draws one.
+        kernels: ``"exact"`` for imgaug's own code, or ``"fast"``; see :class:`.Client`. imgaug's has none.
 
     Raises:
         InvalidArgument: for arguments outside these ranges.
@@ -61,6 +63,7 @@ class Pool:
         processes: int | None = None,
         maxtasksperchild: int | None = None,
         seed: int | None = None,
+        kernels: Kernels | None = None,
     ) -> None:
         if seed is not None and not (_is_whole(seed) and 0 <= seed <= IMGAUG_SEED_MAX):
             raise InvalidArgument(
@@ -71,6 +74,7 @@ class Pool:
                 f"Expected `maxtasksperchild` to be None or a whole number from 1, got {maxtasksperchild!r}"
             )
         try:
+            check_kernels(kernels)
             self._workers = resolve_processes(processes)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
@@ -78,6 +82,7 @@ class Pool:
         self.processes = processes
         self.maxtasksperchild = maxtasksperchild
         self.seed = seed
+        self.kernels = kernels
         self._client: Client | None = None
         #: Batches are counted over the pool's lifetime, also when it was closed in between.
         self._numbering = Numbering()
@@ -163,6 +168,7 @@ class Pool:
                 maxtasksperchild=None if remote else self.maxtasksperchild,
                 seed=None if self.seed is None else int(self.seed),
                 seeding="batch",
+                kernels=self.kernels,
             )
             self._client._numbering = self._numbering
             self._client._error_to_raise = with_builtin_type

@@ -142,7 +142,8 @@ def _said(line: bytes) -> dict[str, Any]:
 def _show(dump: Dump, ready: dict[str, Any]) -> None:
     what = f"batch {dump.seed.index}" + ("" if dump.image is None else f", its image {dump.image} alone")
     print(f"{what}, seeded by {dump.seed}")
-    print("pipeline:")
+    kernels = ready.get("kernels", "exact")
+    print("pipeline:" if kernels == "exact" else f"pipeline, by {kernels} kernels:")
     for line in ready.get("pipeline", "(it could not be made)").splitlines():
         print(f"  {line}")
     for difference in _differences(dump, ready.get("versions", {})):

@@ -56,7 +56,7 @@ def run(dump: Dump, modules: tuple[str, ...], tell: Callable[..., None]) -> None
     except (ImportError, InvalidPipeline) as error:
         tell(refused=str(error))
         return
-    tell(ready={"pipeline": _pipeline(recipe), "versions": versions()})
+    tell(ready={"pipeline": _pipeline(recipe), "kernels": recipe.kernels, "versions": versions()})
     try:
         result = recipe.augment(decode_body(dump.body), dump.seed)
         encode_body(result, frame_bytes=limits.MAX_IPC_FRAME_BYTES)

@@ -7,6 +7,7 @@ leads from one batch to another. And imgaug's global generator is left as it was
 
 from __future__ import annotations
 
+import importlib
 import platform
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ from .errors import InvalidPipeline
 from .seeds import Seed
 
 __all__ = ["Recipe", "import_imgaug", "versions"]
+
+#: Where the kernels are. Only a process that augments needs them, so they live in the worker's room, and this
+#: one imports them by name when a pipeline asks for them.
+_KERNELS = "augfarm.worker.kernels"
 
 #: What augmenters that are deterministic by hand, without to_deterministic(), take their generator from: it
 #: must be the same in every process. All others are seeded anew for each batch.
@@ -41,12 +46,14 @@ class Recipe:
 
     def __init__(self, spec: bytes | bytearray | memoryview, *, allow_imports: tuple[str, ...] = ()) -> None:
         self._augmenter = pipelines.decode(spec, allow_imports=allow_imports)
+        self.kernels = pipelines.kernels_of(spec)
         with _global_generator(_LOCALIZE_SEED):
             try:
                 self._augmenter.localize_random_state_()
             except Exception as error:
                 # A spec may give an augmenter other attributes than its code expects.
                 raise InvalidPipeline(f"the augmenters do not fit together: {error!r}") from error
+        _install_kernels(self._augmenter, self.kernels)
         self._template: Template | None = None
         self._shared: tuple[Any, ...] = ()
 
@@ -118,6 +125,20 @@ def _replaced_generators(augmenter: Any) -> Iterator[Any]:
     for children in augmenter.get_children_lists():
         for child in children:
             yield from _replaced_generators(child)
+
+
+def _install_kernels(augmenter: Any, kernels: pipelines.Kernels) -> None:
+    """Let the kernels augment that this pipeline admits: to an exact one those that are equal to the bit."""
+    try:
+        module = importlib.import_module(_KERNELS)
+    except ImportError as error:
+        if kernels == "exact":  # the same results without them, later
+            return
+        raise InvalidPipeline(
+            f"it asks for kernels 'fast', and there are none here ({error}); use kernels 'exact', or install"
+            " augfarm[worker]"
+        ) from error
+    module.install(augmenter, kernels)
 
 
 def versions() -> dict[str, str]:

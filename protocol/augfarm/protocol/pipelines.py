@@ -4,6 +4,7 @@ A *spec* is UTF-8 JSON with sorted keys and without spaces, so that equal pipeli
 SHA-256::
 
     spec     = {"augfarm": 1, "imgaug": {"distribution": text, "version": text}, "pipeline": node}
+             | {"augfarm": 2, "imgaug": {"distribution", "version", "kernels": "fast"}, "pipeline": node}
     node     = null | true | false | number | text
              | {"object": path, "attributes": {name: node}, "items": [node]}   ; items: of lists of augmenters
              | {"function": path}                                               ; path = "module:Name"
@@ -13,6 +14,9 @@ SHA-256::
              | {"bytes": base64} | {"array": base64, "dtype", "shape", "order"} | {"scalar": base64, "dtype"}
              | {"numpy_dtype": dtype} | {"numpy_type": name}
              | {"ref": id}                                                      ; the same object again
+
+The second form asks for augfarm's own kernels instead of imgaug's code. It has another number so that a
+worker that does not know of kernels refuses it, and never does the exact thing silently.
 
 A node that others refer to has an "id". It is complete before any reference to it: attributes are read in
 the order of their names, then items, so cycles cannot be expressed. imgaug's global generator is a marker,
@@ -29,7 +33,7 @@ import hashlib
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, Literal, get_args
 
 from . import limits
 from .allowlist import short
@@ -37,10 +41,27 @@ from .errors import InvalidPipeline
 from .pipeline_decoder import Decoder
 from .pipeline_encoder import Encoder, canonical
 
-__all__ = ["SPEC_VERSION", "decode", "digest", "encode", "imports", "load"]
+__all__ = [
+    "KERNELS",
+    "SPEC_VERSION",
+    "SPEC_VERSION_OF_KERNELS",
+    "Kernels",
+    "check_kernels",
+    "decode",
+    "digest",
+    "encode",
+    "imports",
+    "kernels_of",
+    "load",
+]
 
-#: The form above. Specs of another form are refused by name.
+#: The forms above: exact, and with kernels. Specs of another form are refused by name.
 SPEC_VERSION = 1
+SPEC_VERSION_OF_KERNELS = 2
+
+#: What augments: imgaug's own code, bit for bit, or augfarm's kernels where there are some.
+Kernels = Literal["exact", "fast"]
+KERNELS: tuple[Kernels, ...] = get_args(Kernels)
 
 
 def encode(augmenter: object) -> bytes:
@@ -124,17 +145,40 @@ def imports(spec: bytes) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if name.partition(".")[0] != "imgaug"))
 
 
-def load(pipeline: object) -> bytes:
+def kernels_of(spec: bytes | bytearray | memoryview) -> Kernels:
+    """What this spec asks to be augmented by.
+
+    Raises:
+        InvalidPipeline: where it is no spec.
+    """
+    return "fast" if "kernels" in _parse(spec)["imgaug"] else "exact"
+
+
+def check_kernels(kernels: object) -> None:
+    """Raise ValueError for what is neither None nor one of KERNELS."""
+    if kernels is not None and kernels not in KERNELS:
+        raise ValueError(f"expected kernels to be one of {', '.join(KERNELS)}, got {kernels!r}")
+
+
+def load(pipeline: object, kernels: Kernels | None = None) -> bytes:
     """The spec of what a user calls a pipeline. Does not import imgaug, so a trainer needs none.
 
     Args:
         pipeline: an imgaug augmenter; the path of a spec file (text or ``os.PathLike``); a spec as a dict or
             as bytes. Of files, dicts and bytes only the outermost level is checked here, the rest by the
             worker that decodes it.
+        kernels: what it is to be augmented by; None: what a spec says, and ``"exact"`` for an augmenter.
 
     Raises:
-        InvalidPipeline: for anything else.
+        InvalidPipeline: for any other pipeline.
+        ValueError: for other kernels.
     """
+    check_kernels(kernels)
+    spec = _load(pipeline)
+    return spec if kernels is None else _with_kernels(spec, kernels)
+
+
+def _load(pipeline: object) -> bytes:
     if isinstance(pipeline, (str, os.PathLike)):
         return _load_file(os.fspath(pipeline))
     if isinstance(pipeline, dict):
@@ -142,6 +186,16 @@ def load(pipeline: object) -> bytes:
     if isinstance(pipeline, (bytes, bytearray, memoryview)):
         return _canonical_spec(_parse(pipeline), "")
     return encode(pipeline)
+
+
+def _with_kernels(spec: bytes, kernels: Kernels) -> bytes:
+    envelope = json.loads(spec)
+    envelope["imgaug"].pop("kernels", None)
+    envelope["augfarm"] = SPEC_VERSION
+    if kernels != "exact":
+        envelope["imgaug"]["kernels"] = kernels
+        envelope["augfarm"] = SPEC_VERSION_OF_KERNELS
+    return canonical(envelope)
 
 
 def _fill_class_caches() -> None:
@@ -196,15 +250,22 @@ def _check_envelope(envelope: object, where: str) -> None:
             "expected a map of augfarm, imgaug and pipeline, as `augfarm spec` writes it", where=where
         )
     version = envelope["augfarm"]
-    if type(version) is not int or version != SPEC_VERSION:
-        raise InvalidPipeline(f"a spec of form {short(version)}, expected {SPEC_VERSION}", where=where)
+    if type(version) is not int or version not in (SPEC_VERSION, SPEC_VERSION_OF_KERNELS):
+        raise InvalidPipeline(
+            f"a spec of form {short(version)}, expected {SPEC_VERSION} or {SPEC_VERSION_OF_KERNELS}",
+            where=where,
+        )
     imgaug = envelope["imgaug"]
+    kernels = {"kernels"} if version == SPEC_VERSION_OF_KERNELS else set()
     if (
         not isinstance(imgaug, dict)
-        or imgaug.keys() != {"distribution", "version"}
+        or imgaug.keys() != {"distribution", "version"} | kernels
         or not all(isinstance(text, str) for text in imgaug.values())
     ):
-        raise InvalidPipeline("expected under 'imgaug' its distribution and version as text", where=where)
+        wanted = "distribution, version and kernels" if kernels else "distribution and version"
+        raise InvalidPipeline(f"expected under 'imgaug' its {wanted} as text", where=where)
+    if kernels and imgaug["kernels"] != "fast":
+        raise InvalidPipeline(f"asks for kernels {short(imgaug['kernels'])}, expected 'fast'", where=where)
     if not isinstance(envelope["pipeline"], dict) or not isinstance(envelope["pipeline"].get("object"), str):
         raise InvalidPipeline("expected under 'pipeline' the node of an augmenter", where=where)
 

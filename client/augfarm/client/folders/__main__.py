@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from augfarm.protocol.errors import AugfarmError
+from augfarm.protocol.pipelines import check_kernels
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX
 
 from ..loading import load_pipeline
@@ -90,6 +91,10 @@ def run(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Workers of the farm that is started; all cores by default.")
     ] = None,
+    kernels: Annotated[
+        str | None,
+        typer.Option(metavar="KERNELS", help="exact: imgaug's own code (default); fast: augfarm's kernels."),
+    ] = None,
 ) -> None:
     """Augment a folder of images into another one, with their annotations.
 
@@ -99,6 +104,7 @@ def run(
     Exits with 0, with 1 where some images failed (they are listed), 2 where it cannot be done, 130 where it
     was stopped.
     """
+    check_kernels(kernels)
     loaded = load_pipeline(pipeline)
     places = check_places(src, dst)
     chosen = choose(Wishes(coco, yolo, yolo_keypoints, voc, tuple(masks or ()), min_visible), places, copies)
@@ -107,7 +113,7 @@ def run(
     )
     if processes is not None:
         broker = None
-    farm = Farm(broker, processes, keys if broker is not None else None)
+    farm = Farm(broker, processes, keys if broker is not None else None, cast(Any, kernels))
     code = run_job(
         loaded,
         places,

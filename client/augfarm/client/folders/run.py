@@ -39,6 +39,7 @@ class Farm:
     broker: str | None = None
     processes: int | None = None
     keys: str | None = None
+    kernels: pipelines.Kernels | None = None
 
 
 def run(
@@ -68,7 +69,7 @@ def run(
         AugfarmError: where the farm cannot be used.
     """
     settings = {
-        "pipeline": pipelines.digest(pipelines.load(pipeline)).hex(),
+        "pipeline": pipelines.digest(pipelines.load(pipeline, farm.kernels)).hex(),
         "seed": seed,
         "copies": order.copies,
         "batch_size": order.batch_size,
@@ -123,6 +124,7 @@ def _work(job: Job, pipeline: Any, farm: Farm, seed: int, order: Order) -> _Endi
                 seed=seed,
                 seeding="batch",
                 isolate=True,
+                kernels=farm.kernels,
             ) as client,
             contextlib.closing(
                 client.imap_batches_unordered(

@@ -6,11 +6,12 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from augfarm.protocol.errors import AugfarmError
+from augfarm.protocol.pipelines import check_kernels
 from augfarm.protocol.seeds import SEED_MAX
 
 from ..client import Client
@@ -83,6 +84,10 @@ def preview(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Workers of a farm that is started here; all cores by default.")
     ] = None,
+    kernels: Annotated[
+        str | None,
+        typer.Option(metavar="KERNELS", help="exact: imgaug's own code (default); fast: augfarm's kernels."),
+    ] = None,
 ) -> None:
     """Draw a contact sheet: each image, and beside it variants that the pipeline makes of it.
 
@@ -93,6 +98,7 @@ def preview(
     """
     if broker is not None and processes is not None:
         raise ValueError("give --broker (a farm that runs) or --processes (one started here), not both")
+    check_kernels(kernels)
     _check_output(output, images)
     pillow()
     wish = Wish.of(variants or (VARIANTS_OF_EACH if each else VARIANTS), seed, batch_images, each, width)
@@ -100,7 +106,7 @@ def preview(
     named = Annotations(coco, yolo, yolo_keypoints, voc, tuple(masks or ()))
     batches = [read_batch(name, named) for name in images]
     told = Told()
-    with Client(loaded, broker, processes=processes, keys=keys) as client:
+    with Client(loaded, broker, processes=processes, keys=keys, kernels=cast(Any, kernels)) as client:
         sheet = _sheet(Host.of(client), batches, wish, told)
     sheet.save(output)
     print(f"{output}: {sheet.shape[1]}×{sheet.shape[0]} pixels")
