@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Several processes share the test files: many tests wait. More than four make those that measure time wait too long.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test lint types slow compose-test test-matrix clean help
 
@@ -20,15 +22,15 @@ demo: $(READY)
 	$(BIN)/augfarm demo --output demo.png
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # Without atheris, which has no wheels on some machines, tests/fuzz says so and skips.
-slow: $(READY)
+slow: $(READY) compose-test
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]'
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m "slow and not compose"
 
 # Needs docker with compose, or root and a script that starts one: $AUGFARM_ENGINE_UP, or engine-up in
-# ../shared/tools. Without either its tests are skipped.
+# ../shared/tools. Without either its tests are skipped. One test at a time, since they share one farm.
 compose-test: $(READY)
 	$(BIN)/python -m pytest -m compose tests/compose
 

@@ -36,13 +36,20 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
         time.sleep(0.01)
 
 
+#: How many test processes have ports of their own.
+_SHARES = 16
+
+
 def free_port() -> int:
     """A port that nobody listens on, outside of those that the system gives to outgoing connections.
 
-    Peers that try to reach a broker that is down would in the end be given its own port, and keep it.
+    Peers that try to reach a broker that is down would in the end be given its own port, and keep it. Each of
+    the processes that pytest-xdist shares the tests among (gw0, gw1, ...) has ports of its own: between here
+    and the broker's start, and while it is down, another's test could take one.
     """
+    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
     while True:
-        port = random.randrange(10_000, 32_000)
+        port = random.randrange(10_000 + share, 32_000, _SHARES)
         with socket.socket() as probe:
             # Connections of its last owner that linger keep nobody from listening.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

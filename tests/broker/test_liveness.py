@@ -75,6 +75,27 @@ def test_another_connection_with_the_same_number_goes_free(liveness, probe):
     assert liveness.knows(b"new")
 
 
+@pytest.mark.parametrize("reused", [False, True])
+def test_however_late_the_routing_table_is_it_is_told(liveness, probe, reused):
+    """A thread of libzmq's may not run for seconds on a busy machine."""
+    ours, theirs = socket.socketpair()
+    number = ours.fileno()
+    liveness.seen(b"a", number, 0.0)
+    ours.close()
+    theirs.close()
+    others = socket.socketpair() if reused else ()
+    assert not reused or number in [other.fileno() for other in others]
+    liveness.descriptor_ended(number, 1.0)
+    assert lost(liveness, 1.0) == []
+    while liveness.deadline() < 60.0:
+        assert lost(liveness, liveness.deadline()) == []
+    probe.unreachable.add(b"a")
+    assert lost(liveness, liveness.deadline()) == [(b"a", False)]
+    assert liveness.deadline() is None
+    for other in others:
+        other.close()
+
+
 def test_its_last_messages_are_read_before_its_end_is_told(liveness):
     liveness.seen(b"a", 1000, 0.0)
     liveness.unreachable(b"a", 1.0)

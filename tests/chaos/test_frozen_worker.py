@@ -42,9 +42,15 @@ def test_frozen_while_augmenting_and_thawed_after_its_batch_was_redone(farm, jou
         judge(JOB, list(client.imap_batches(JOB.batches(COUNT), 8, start=0, with_info=True)), COUNT)
 
 
+@pytest.fixture
+def by_sockets(monkeypatch):
+    """Pixels go through sockets, also between processes of one host."""
+    monkeypatch.setenv("AUGFARM_SHARED_MEMORY", "0")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seeding", ["batch", "worker"])
-def test_frozen_while_sending_a_large_result(farm, journal, seeding):
+def test_frozen_while_sending_a_large_result(by_sockets, farm, journal, seeding):
     options = {"seeding": seeding, "hedge": False}
     with client_for(LARGE, farm.clients, journal=journal, held=[2], **options) as client, ExitStack() as thaw:
         results = client.imap_batches(LARGE.batches(LARGE_COUNT), 2, with_info=True)
@@ -66,7 +72,7 @@ def test_frozen_while_sending_a_large_result(farm, journal, seeding):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["local farm", "tcp"])
-def test_frozen_while_a_large_batch_is_sent_to_it(farm, where):
+def test_frozen_while_a_large_batch_is_sent_to_it(by_sockets, farm, where):
     """Heartbeats say nothing there: they wait behind the batch that is not taken."""
     address = farm.clients if where == "tcp" else None
     options = {} if address else {"processes": 2}

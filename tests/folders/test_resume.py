@@ -50,6 +50,7 @@ def runs(pipeline, images, tmp_path):
         made.running.wait()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_and_killed_ends_as_one_that_is_not(
     runs, images, tmp_path, augfarm_run, farm_of
 ):

@@ -92,6 +92,7 @@ def test_status_of_no_broker_is_one_line():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_measures_compares_and_writes_a_picture(tmp_path):
     done = augfarm("demo", "--batches", 2, "--processes", 2, "-o", "sheet.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

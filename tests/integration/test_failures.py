@@ -358,7 +358,7 @@ def test_a_local_farm_is_gone_with_its_client_however_it_ends(end):
         trainer.stdin.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("who", ["broker", "worker"])
 def test_a_local_farm_starts_its_broker_and_pool_again(who, number):
     with Client(tutorial(), processes=1, seed=1, seeding="batch") as client:

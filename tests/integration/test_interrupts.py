@@ -16,7 +16,7 @@ from trainers import Trainer
 PROMISE_S = 2.0
 #: A busy machine may keep any process from running for longer than that, now and then. A fault of ours would
 #: do so each time.
-TRIES = 3
+TRIES = 6
 
 TRAINER = """
 import sys, time

@@ -77,7 +77,7 @@ def assert_state(got, expected):
         np.dtype(">i2"),
         [None, True, 1, 2**80, 0.5, "a", b"b", (1, (2,)), {"c": [np.bool_(True)]}],
     ],
-    ids=repr,
+    ids=lambda value: repr(value).partition(" at 0x")[0],
 )
 def test_the_whole_state_comes_back(value):
     assert_state(again(value), value)

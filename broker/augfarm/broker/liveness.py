@@ -29,7 +29,8 @@ __all__ = ["Liveness"]
 
 #: The routing table is behind the news by about a millisecond; in seconds.
 FIRST_PROBE_S = 0.001
-#: A suspect that still takes probes after this time has another connection's number, in seconds.
+#: A suspect that still takes probes after this time, in seconds, has another connection's number, unless its
+#: descriptor is no longer its socket: then the routing table is very late, and it is probed so often.
 SUSPICION_S = 1.0
 #: How long a connection may stay open after its last word, in seconds: on a slow link that word has a way
 #: to go.
@@ -82,6 +83,8 @@ class Liveness:
         self._probe = probe
         self._descriptors: dict[bytes, int] = {}
         self._connections: dict[int, set[bytes]] = {}
+        #: What the descriptors were of when the first messages came; see :func:`_socket_of`.
+        self._sockets: dict[bytes, int | None] = {}
         #: Duplicates of workers' descriptors: they outlive libzmq's own and tell who closed.
         self._duplicates: dict[bytes, int] = {}
         self._suspects: dict[bytes, _Suspect] = {}
@@ -107,6 +110,7 @@ class Liveness:
     def seen(self, connection: bytes, descriptor: int, now: float) -> None:
         """A connection's first message came over this descriptor."""
         self._descriptors[connection] = descriptor
+        self._sockets[connection] = _socket_of(descriptor)
         self._connections.setdefault(descriptor, set()).add(connection)
         # It may have ended before its first message was read.
         if self._ended.get(descriptor, now) > now:
@@ -253,7 +257,11 @@ class Liveness:
             suspect.is_gone = True
             suspect.probe_at = now
         elif now > suspect.since + SUSPICION_S:
-            del self._suspects[connection]
+            # libzmq's thread may be kept from running, between what it tells and what it does, for longer.
+            if _socket_of(self._descriptors[connection]) == self._sockets[connection]:
+                del self._suspects[connection]
+            else:
+                suspect.probe_at = now + SUSPICION_S
         else:
             suspect.probe_at = now + suspect.pause
             suspect.pause *= 2
@@ -264,6 +272,7 @@ class Liveness:
         for kept in (self._retired, self._suspects, self._sent, self._flows):
             kept.pop(connection, None)
         descriptor = self._descriptors.pop(connection, None)
+        self._sockets.pop(connection, None)
         if descriptor is not None:
             others = self._connections[descriptor]
             others.discard(connection)
@@ -278,6 +287,14 @@ class Liveness:
         poller = select.poll()
         poller.register(duplicate, _CLOSED)
         return any(events & _CLOSED for _, events in poller.poll(0))
+
+
+def _socket_of(descriptor: int) -> int | None:
+    """What tells this descriptor's socket from others that had or will have its number; None: it has none."""
+    try:
+        return os.fstat(descriptor).st_ino
+    except OSError:
+        return None
 
 
 def _untaken(duplicate: int | None) -> int:
