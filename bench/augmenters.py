@@ -83,7 +83,7 @@ def measure(quick: bool) -> dict[str, Any]:
                 if name in theirs:
                     row[f"{size} albumentations"] = _time_albumentations(theirs[name], size, quick)
         except Exception as error:
-            left_out[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+            left_out[name] = f"{type(error).__name__}: {error}".partition(". ")[0].strip()
             continue
         rows.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
@@ -213,7 +213,7 @@ def document(found: dict[str, Any]) -> str:
         "",
         *_INTRODUCTION.splitlines(),
         "",
-        f"Measured by `python bench/augmenters.py{' --quick' if found['quick'] else ''}` on {found['machine']}.",
+        f"Measured by `bench/augmenters.py{' --quick' if found['quick'] else ''}` on {found['machine']}.",
         "Compare within the table only.",
         "",
         "![the slowest augmenters](images/augmenter-speed.png)",

@@ -26,6 +26,7 @@ import cv2  # noqa: E402
 import imgaug as ia  # noqa: E402
 import numpy as np  # noqa: E402
 from imgaug import augmenters as iaa  # noqa: E402
+from imgaug.augmentables.batches import UnnormalizedBatch  # noqa: E402
 
 from augfarm.client import Client  # noqa: E402
 from augfarm.client.demo import IMAGE_SIZE, IMAGES_PER_BATCH, quokka_batches, tutorial_pipeline  # noqa: E402
@@ -38,8 +39,9 @@ from augfarm.worker import kernels  # noqa: E402
 
 WORKERS = 2
 ROUNDS = 5
-#: Batches of one turn: of the tutorial by plain imgaug and by the farm, and of the middle pipeline.
-TUTORIAL_PLAIN, TUTORIAL_FARM, MIDDLE = 3, 60, 40
+#: Batches of one turn by plain imgaug, by the farm, and by the farm with fast kernels; and of the middle job.
+TURNS = {"tutorial": (1, 2, 40), "images": (3, 4, 60)}
+MIDDLE = 40
 
 
 def middle_pipeline() -> Any:
@@ -59,29 +61,41 @@ def main() -> None:
     hush()
     cv2.setNumThreads(0)
     began = time.monotonic()
-    found = {"machine": machine(), "workers": WORKERS, "tutorial": tutorial(), "middle": middle()}
+    found = {
+        "machine": machine(),
+        "workers": WORKERS,
+        "tutorial": tutorial("tutorial", quokka_batches),
+        "images": tutorial("images", image_batches),
+        "middle": middle(),
+    }
     found["seconds"] = round(time.monotonic() - began, 1)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "kernels.json").write_text(json.dumps(found, indent=1) + "\n")
     show(found)
 
 
-def tutorial() -> dict[str, Any]:
+def image_batches(count: int) -> Iterator[Any]:
+    """The tutorial's batches without their annotations."""
+    image = ia.quokka(size=(IMAGE_SIZE, IMAGE_SIZE), extract="square")
+    for _ in range(count):
+        yield UnnormalizedBatch(images=[image] * IMAGES_PER_BATCH)
+
+
+def tutorial(name: str, batches: Callable[[int], Iterator[Any]]) -> dict[str, Any]:
     """Batches a second of the tutorial's job: imgaug on one core, a farm, a farm with fast kernels."""
     pipeline = tutorial_pipeline()
+    alone, few, many = TURNS[name]
     rates: dict[str, list[float]] = {"plain": [], "exact": [], "fast": []}
     with (
         Client(pipeline, processes=WORKERS, seed=1, seeding="batch") as exact,
         Client(pipeline, processes=WORKERS, seed=1, seeding="batch", kernels="fast") as fast,
     ):
         for client in (exact, fast):  # their start is not counted
-            client.map_batches(quokka_batches(2 * WORKERS))
+            client.map_batches(batches(2 * WORKERS))
         for _ in range(ROUNDS):
-            rates["plain"].append(
-                _rate(TUTORIAL_PLAIN, lambda: _plain(pipeline, quokka_batches(TUTORIAL_PLAIN)))
-            )
-            rates["exact"].append(_rate(2 * WORKERS, lambda: _through(exact, quokka_batches(2 * WORKERS))))
-            rates["fast"].append(_rate(TUTORIAL_FARM, lambda: _through(fast, quokka_batches(TUTORIAL_FARM))))
+            rates["plain"].append(_rate(alone, lambda: _plain(pipeline, batches(alone))))
+            rates["exact"].append(_rate(few, lambda: _through(exact, batches(few))))
+            rates["fast"].append(_rate(many, lambda: _through(fast, batches(many))))
     result: dict[str, Any] = {name: statistics.median(each) for name, each in rates.items()}
     ratios = [fast / plain for fast, plain in zip(rates["fast"], rates["plain"], strict=True)]
     return {**result, "rates": rates, "ratio": statistics.median(ratios), "ratios": ratios}
@@ -153,10 +167,12 @@ def _through(client: Client, batches: Iterator[Any]) -> None:
 
 def show(found: dict[str, Any]) -> None:
     """Print what was found."""
-    job, middle_job = found["tutorial"], found["middle"]
+    middle_job = found["middle"]
     print(found["machine"])
-    print(f"tutorial, batches a second: imgaug on one core {job['plain']:.2f}, {WORKERS} workers", end=" ")
-    print(f"{job['exact']:.2f}, with fast kernels {job['fast']:.1f}: {job['ratio']:.1f} times one core")
+    for name, what in (("tutorial", "tutorial"), ("images", "its images alone")):
+        job = found[name]
+        print(f"{what}, batches a second: imgaug on one core {job['plain']:.2f}, {WORKERS} workers", end=" ")
+        print(f"{job['exact']:.2f}, with fast kernels {job['fast']:.1f}: {job['ratio']:.1f} times one core")
     least = {name: f"{ms:.2f}" for name, ms in middle_job["least_ms"].items()}
     print(f"middle, ms a batch: imgaug {least['plain']}, kernels {least['kernels']}: ", end="")
     print(f"{middle_job['ratio']:.2f} times; in a worker, with its copy and seeding, {least['worker']}")

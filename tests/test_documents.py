@@ -1,7 +1,8 @@
-"""docs/reliability.md is what its results give, and names tests that exist."""
+"""Documents that programs in bench/ write are what their results give; docs/reliability.md names tests that exist."""
 
 import ast
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -15,6 +16,17 @@ def test_the_table_of_faults_is_written_from_its_results(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     reliability = importlib.import_module("reliability")
     assert DOCUMENT.read_text() == reliability.document(), "run: python bench/reliability.py"
+
+
+def test_the_tables_of_kernels_and_of_speed_are_written_from_their_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        monkeypatch.setenv(name, "1")  # as these programs do, so that it is undone
+    differences, speed = (importlib.import_module(name) for name in ("kernel_differences", "augmenters"))
+    rows = json.loads((ROOT / "bench/results/kernel-differences.json").read_text())["rows"]
+    found = json.loads((ROOT / "bench/results/augmenters.json").read_text())
+    assert differences.DOCUMENT.read_text() == differences.document(rows), "run: bench/kernel_differences.py"
+    assert speed.DOCUMENT.read_text() == speed.document(found), "run: bench/augmenters.py --document"
 
 
 def named_tests():
