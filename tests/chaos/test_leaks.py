@@ -31,14 +31,15 @@ BATCH = MIB // 2
 #: What a process may have more at the end: the heap is never as compact again. 500 calls, 50 clients and 200
 #: workers pass or hold some 500, 400 and 200 MiB, so that one batch in ten would show.
 GROWTH = 16 * MIB
-#: A worker has done some 500 batches, 250 MiB.
+#: A worker has done some 500 batches, 250 MiB. So much for its own memory, and as much for what it shares.
 WORKER_GROWTH = 8 * MIB
 
 
 class Use(NamedTuple):
-    """Of one process; memory in bytes."""
+    """Of one process; its own memory, and what others have as well (libraries, shared memory), in bytes."""
 
     memory: int
+    shared: int
     descriptors: int
     threads: int
 
@@ -48,8 +49,11 @@ class Use(NamedTuple):
 
 def use_of(pid):
     """What this process has now."""
-    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return Use(resident, len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task")))
+    pages = map(int, Path(f"/proc/{pid}/statm").read_text().split()[1:3])
+    resident, shared = (count * os.sysconf("SC_PAGE_SIZE") for count in pages)
+    return Use(
+        resident - shared, shared, len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
+    )
 
 
 def large(what):
@@ -96,6 +100,7 @@ class Judge:
         wait_until(lambda: self.count_processes() == self.processes, f"{self.processes} processes run")
         broker = steady(lambda: use_of(self.farm.broker.pid), Use.handles)
         assert broker.handles() == self.broker.handles()
+        assert broker.shared <= self.broker.shared + GROWTH, "it let go of the clients' memory"
         most = self.broker.memory + GROWTH
         wait_until(
             lambda: use_of(self.farm.broker.pid).memory <= most, f"the broker has no more than {most} bytes"
@@ -104,6 +109,7 @@ class Judge:
             worker, before = use_of(pid), self.workers[pid]
             assert worker.handles() == before.handles()
             assert worker.memory <= before.memory + WORKER_GROWTH, (worker, before)
+            assert worker.shared <= before.shared + WORKER_GROWTH, (worker, before)
         wait_until(lambda: set(os.listdir("/dev/shm")) <= self.shared_memory, "/dev/shm is as it was")
         assert not list(self.temporary.rglob("*"))
 
@@ -230,9 +236,9 @@ def use_one(how):
 
 def use():
     gc.collect()
-    pages = int(open("/proc/self/statm").read().split()[1])
-    tasks = len(os.listdir("/proc/self/task"))
-    return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")), tasks
+    pages = list(map(int, open("/proc/self/statm").read().split()))
+    size, tasks = os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/task"))
+    return (pages[1] - pages[2]) * size, pages[2] * size, len(os.listdir("/proc/self/fd")), tasks
 
 for _ in range(rounds):
     for number in range(count):
@@ -268,6 +274,7 @@ def test_five_hundred_clients_made_and_ended_leave_nothing_in_their_process(two_
     first, *_, last = [Use(*map(int, line.split())) for line in trainer.process.stdout]
     assert last.handles() == first.handles()
     assert last.memory <= first.memory + CLIENT_GROWTH
+    assert last.shared <= first.shared + CLIENT_GROWTH
     wait_until(lambda: not trainer.remains(), "it ends and leaves nothing")
     wait_until(lambda: not two_workers.status()["clients"], "the broker forgets them")
     after = steady(lambda: use_of(two_workers.broker.pid), Use.handles)
@@ -282,6 +289,7 @@ def test_nine_local_farms_made_and_ended_leave_nothing(spec, trainer_of):
     first, *_, last = [Use(*map(int, trainer.process.stdout.readline().split())) for _ in range(3)]
     assert last.handles() == first.handles()
     assert last.memory <= first.memory + CLIENT_GROWTH
+    assert last.shared <= first.shared + CLIENT_GROWTH
     wait_until(lambda: trainer.remains() == [trainer.process.pid], "only the trainer is left")
 
 

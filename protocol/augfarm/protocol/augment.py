@@ -80,7 +80,10 @@ class Recipe:
             self._shared = (rng, rng.generator)
             replaced = list(_replaced_generators(self._augmenter))
             self._template = Template(
-                self._augmenter, self._shared, replaced, [each.generator for each in replaced]
+                self._augmenter,
+                self._shared,
+                replaced,
+                [getattr(each, "generator", None) for each in replaced],
             )
         return self._template.copy()
 
