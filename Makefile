@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Several processes share the test files: many tests wait. More than four make those that measure time wait too long.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test lint types slow compose-test test-matrix clean help
+.PHONY: demo test lint types slow compose-test test-matrix bench clean help
 
 help:
 	@echo "make demo    a local farm augments real images: times, and a picture (a minute or two)"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint    ruff        make types   mypy --strict"
 	@echo "make slow    tests that take minutes, or need root and network namespaces"
 	@echo "make compose-test    of those: the images and docker-compose.yml, with a container engine"
+	@echo "make bench   augfarm beside others: speed, CPU, memory, links; writes docs/performance.md (12 minutes)"
 	@echo "make test-matrix    other Pythons, numpy 1, the fork imaug, OpenCV 5 (a quarter of an hour)"
 
 demo: $(READY)
@@ -37,6 +38,16 @@ compose-test: $(READY)
 # Makes environments of its own under .venvs, and writes its table into docs/compatibility.md.
 test-matrix:
 	$(PYTHON) tests/matrix/run.py
+
+# torch and ray are measured where they are installed; links need Linux, root and slowlink.py (bench/README.md).
+bench: $(READY)
+	$(BIN)/python -c "import matplotlib" 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/core_scale.py
+	$(BIN)/python bench/wire.py
+	$(BIN)/python bench/client_costs.py
+	$(BIN)/python bench/report.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from typing import Any
 import scaffold
 from faults import Row
 from faults_of_deployment import CONTAINERS, KEYS
+from faults_of_memory import SHARED_MEMORY
 
 DOCUMENT = scaffold.ROOT / "docs" / "reliability.md"
 CHAOS = "tests/chaos"
@@ -257,6 +258,7 @@ SECTIONS = (
     ("Broker and network", NETWORK),
     ("Clients", CLIENTS),
     ("Batches", BATCHES),
+    ("Shared memory", SHARED_MEMORY),
     ("Containers", CONTAINERS),
     ("Keys", KEYS),
     ("Hostile peers, and all together", PEERS),

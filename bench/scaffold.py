@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,25 @@ def machine() -> str:
     with open("/proc/cpuinfo") as file:
         names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     return f"{os.cpu_count()} cores of {names[0] if names else model}, Python {platform.python_version()}"
+
+
+def about() -> dict[str, Any]:
+    """The machine and what is installed, for readers who compare."""
+    with open("/proc/meminfo") as file:
+        kib = int(file.readline().split()[1])
+    names = ("augfarm", "pyzmq", "numpy", "imgaug", "opencv-python-headless", "torch", "ray")
+    versions = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "machine": machine(),
+        "memory_gib": round(kib / 2**20, 1),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "versions": versions,
+        "date": time.strftime("%Y-%m-%d"),
+        "load": os.getloadavg(),
+    }
 
 
 def install_paced(directory: Path) -> None:
@@ -82,7 +103,7 @@ class Stream:
 
 def save(name: str, data: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine(), **data}, indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps({**about(), **data}, indent=1) + "\n")
     print(f"wrote bench/results/{name}.json")
 
 

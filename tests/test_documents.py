@@ -1,4 +1,4 @@
-"""Documents that programs in bench/ write are what their results give, and tests that they name exist."""
+"""What bench/ writes into docs/ is what its results give, and docs/reliability.md names tests that exist."""
 
 import ast
 import importlib

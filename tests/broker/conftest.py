@@ -8,7 +8,15 @@ import itertools
 import pytest
 
 from augfarm.broker.core import Core
-from augfarm.broker.events import CommandReceived, ConnectionLost, Log, Retire, Send
+from augfarm.broker.events import (
+    CommandReceived,
+    ConnectionLost,
+    Log,
+    MemoryAttached,
+    OpenMemory,
+    Retire,
+    Send,
+)
 from augfarm.protocol import limits
 from augfarm.protocol import messages as m
 
@@ -23,6 +31,7 @@ class Peer:
         self.rig, self.side, self.token = rig, side, token
         self.connection = rig.new_connection()
         self.inbox = []  # (command, body)
+        self.memory_of = None  # of the last message
         self.user_id = ""  # all that it says is under one key
         rig.peers[side, self.connection] = self
 
@@ -52,9 +61,16 @@ class Peer:
 
 
 class Client(Peer):
-    def submit(self, request, octets=100, *, call=0, attempts=0, digest=DIGEST, index=None):
+    def submit(self, request, octets=100, *, call=0, attempts=0, digest=DIGEST, index=None, placed=False):
         index = request if index is None else index
-        self.say(m.Submit(request, call, index, 1, "batch", digest, attempts), b"x" * octets)
+        self.say(m.Submit(request, call, index, 1, "batch", digest, attempts, placed), b"x" * octets)
+
+    def offer(self, *, attach=True):
+        """Offer memory, which the broker sees if it is on this host."""
+        self.say(m.Offer(0, b"n" * 16, b"s" * 16))
+        assert self.rig.opened[-1] == OpenMemory(self.connection, b"n" * 16, b"s" * 16)
+        if attach:
+            self.rig.handle(MemoryAttached(self.connection))
 
     def receive(self, request):
         """Say that the answer to this request was read."""
@@ -89,6 +105,7 @@ class Rig:
         self.now = 100.0
         self.core = Core(**options, now=self.now)
         self.peers, self.retired, self.logs = {}, set(), []
+        self.opened = []
         self.unread = 0  # what the last that was retired may not have read
         self._connections = itertools.count()
         return self
@@ -107,10 +124,13 @@ class Rig:
         self.core.check()
         for action in actions:
             match action:
-                case Send(side, connection, command, body):
+                case Send(side, connection, command, body, memory_of):
+                    self.peers[side, connection].memory_of = memory_of
                     assert (side, connection) not in self.retired, "nothing is sent after the last word"
                     m.decode(m.encode(command), m.TO_CLIENT if side == "client" else m.TO_WORKER)
                     self.peers[side, connection].inbox.append((command, body))
+                case OpenMemory():
+                    self.opened.append(action)
                 case Retire(side, connection, unread):
                     self.retired.add((side, connection))
                     self.unread = unread

@@ -11,6 +11,8 @@ from augfarm.broker.events import (
     CommandReceived,
     ConnectionLost,
     GarbageReceived,
+    MemoryAttached,
+    OpenMemory,
     Retire,
     Send,
 )
@@ -46,6 +48,7 @@ class ClientModel(Channel):
         self.calls = [0, 1, 2]  # a call that was cancelled is never used again
         self.received = set()
         self.pipelines = set()
+        self.has_offered = self.is_attached = False
 
     def charged(self):
         everything = [*self.sent.values(), *self.cancelled.values()]
@@ -66,6 +69,9 @@ class WorkerModel(Channel):
         self.credit = credit
         self.held = []
         self.pipelines = set()
+        self.told = {}  # whose memory the broker has offered to it, by the offer's number
+        self.offers = []  # numbers of offers that it has read and not answered
+        self.attached = set()  # whose memory it has said it sees
 
 
 class Farm(RuleBasedStateMachine):
@@ -82,7 +88,10 @@ class Farm(RuleBasedStateMachine):
         self.retired = set()
         self.requests = 0
         self.tickets = set()
-        self.client_comes(0)
+        self.sessions = {}  # the number of a session by its connection
+        self.placed = {}  # requests whose pixels lie in memory, and whose
+        self.opening = []  # connections whose memory the broker's shell tries to see
+        self.client_comes(0, True)
         self.read_all()
         for token in (1, 2):
             self.worker_comes(token, 2)
@@ -94,11 +103,30 @@ class Farm(RuleBasedStateMachine):
             if isinstance(action, Send):
                 key = action.side, action.connection
                 assert key not in self.retired
+                if isinstance(action.command, m.Welcome):
+                    self.sessions[action.connection] = action.command.session
                 if key in self.channels:
                     self.note_window(self.channels[key], action.command)
+                    self.note_memory(self.channels[key], action)
                     self.channels[key].inbox.append((action.command, action.body))
             elif isinstance(action, Retire):
                 self.retired.add((action.side, action.connection))
+            elif isinstance(action, OpenMemory):
+                self.opening.append(action.connection)
+
+    def note_memory(self, channel, action):
+        """Whoever sees the memory in which a batch lies gets it so, and all others as frames."""
+        match action.command:
+            case m.Offer(number, name):
+                assert number not in channel.told
+                channel.told[number] = name.rstrip(b"\0")
+            case m.Dispatch():
+                owner = self.placed.get(action.command.index)
+                sees = owner is None or owner in channel.attached
+                assert action.memory_of == (None if sees else owner)
+                assert owner is None or owner in channel.told.values(), "the offer comes before"
+            case m.Release(ticket):
+                assert ticket not in {d.ticket for d in channel.held}, "only what was answered is released"
 
     def note_window(self, channel, command):
         if isinstance(command, m.Window):
@@ -123,13 +151,16 @@ class Farm(RuleBasedStateMachine):
     # peers come and go
 
     @precondition(lambda self: len(self.channels) < 10)
-    @rule(token=st.integers(0, 4))
-    def client_comes(self, token):
+    @rule(token=st.integers(0, 4), shares=st.booleans())
+    def client_comes(self, token, shares):
         token = bytes([token]) * 16
         client = ClientModel(b"c%d" % self.requests, token)
         self.requests += 1
         self.channels["client", client.connection] = client
         self.say(client, m.Hello(limits.PROTOCOL_VERSION, token, ""))
+        if shares:
+            self.offer_memory(client)
+            self.do(self.core.handle(MemoryAttached(self.opening.pop()), self.now))
 
     @precondition(lambda self: len(self.channels) < 10)
     @rule(token=st.integers(0, 4), credit=st.integers(0, 3))
@@ -181,7 +212,11 @@ class Farm(RuleBasedStateMachine):
             self.say(client, m.Pipeline(DIGESTS[pipeline]), SPECS[pipeline])
         attempts = data.draw(st.sampled_from([0, 0, 0, 1, self.max_attempts]))
         client.sent[self.requests] = (call, octets, in_slot)
-        submit = m.Submit(self.requests, call, self.requests, 0, "worker", DIGESTS[pipeline], attempts)
+        placed = client.is_attached and data.draw(st.sampled_from([True, True, False]))
+        if placed:
+            self.placed[self.requests] = client.connection
+        number = self.requests
+        submit = m.Submit(number, call, number, 0, "worker", DIGESTS[pipeline], attempts, placed)
         self.requests += 1
         self.say(client, submit, b"x" * octets)
 
@@ -195,6 +230,33 @@ class Farm(RuleBasedStateMachine):
         client.sent = {r: sent for r, sent in client.sent.items() if sent[0] != call}
         client.calls[client.calls.index(call)] = max(client.calls) + 1
         self.say(client, m.Cancel(call))
+
+    @precondition(lambda self: not all(c.has_offered for c in self.of(ClientModel)))
+    @rule(data=st.data())
+    def client_offers_memory(self, data):
+        client = data.draw(st.sampled_from([c for c in self.of(ClientModel) if not c.has_offered]))
+        self.offer_memory(client)
+
+    def offer_memory(self, client):
+        client.has_offered = True
+        self.say(client, m.Offer(7, client.connection.ljust(16, b"\0"), bytes(16)))
+
+    @precondition(lambda self: self.opening)
+    @rule(data=st.data())
+    def broker_sees_memory(self, data):
+        """Or what is left of it: the client may have gone."""
+        connection = data.draw(st.sampled_from(self.opening))
+        self.opening.remove(connection)
+        self.do(self.core.handle(MemoryAttached(connection), self.now))
+
+    @precondition(lambda self: any(w.offers for w in self.of(WorkerModel)))
+    @rule(data=st.data())
+    def worker_sees_memory(self, data):
+        worker = data.draw(st.sampled_from([w for w in self.of(WorkerModel) if w.offers]))
+        number = worker.offers.pop(0)
+        # The client may have gone, or come back on another connection and with another memory.
+        worker.attached.add(worker.told[number])
+        self.say(worker, m.Attached(number))
 
     @precondition(lambda self: any(c.sent for c in self.of(ClientModel)))
     @rule(data=st.data())
@@ -232,6 +294,9 @@ class Farm(RuleBasedStateMachine):
                 client.window = (batches, octets)
                 client.owing_since = None
                 self.say(client, m.Adjusted(serial))
+            case m.Attached(session):
+                assert session == self.sessions[client.connection]
+                client.is_attached = True
             case m.Cancelled(call):
                 client.cancelled = {r: sent for r, sent in client.cancelled.items() if sent[0] != call}
             case m.Deliver(request) | m.Fail(request):
@@ -255,6 +320,8 @@ class Farm(RuleBasedStateMachine):
             case m.Forget(digest):
                 assert digest not in {d.digest for d in worker.held}
                 worker.pipelines.remove(digest)
+            case m.Offer(number):
+                worker.offers.append(number)
             case m.Dispatch(ticket):
                 assert ticket not in {d.ticket for d in worker.held}
                 assert command.digest in worker.pipelines

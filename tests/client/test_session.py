@@ -25,6 +25,7 @@ from augfarm.client.session import Session
 from augfarm.protocol.limits import MAX_CALLS
 from augfarm.protocol.messages import (
     Adjusted,
+    Attached,
     Attempt,
     Cancel,
     Cancelled,
@@ -346,3 +347,44 @@ def test_a_new_connection_may_hedge_again(late):
     late.do(ConnectionLost("cut"), WELCOME, FARM, window(99))
     late.now += 60
     assert hedges(late.session.expire(late.now)) == [10]
+
+
+# --- shared memory -----------------------------------------------------------------------------------------
+
+
+def placed(request, octets=100, frames=10):
+    return BatchTaken(request, 0, request, DIGEST, octets, placed=frames)
+
+
+def submits(actions):
+    return [action.command for action in actions if isinstance(action, SendBatch)]
+
+
+def test_what_lies_in_memory_is_said_to_once_the_broker_sees_it():
+    session = make()
+    session.handle(CallOpened(0), 0)
+    session.handle(placed(0), 0)
+    session.handle(WELCOME, 0)
+    (first,) = submits(session.handle(window(9), 0))
+    assert not first.placed
+    session.handle(Heard(Attached(1)), 0)
+    (second,) = submits(session.handle(placed(1), 0))
+    assert second.placed
+    (third,) = submits(session.handle(taken(2), 0))
+    assert not third.placed
+    session.check()
+    session.handle(ConnectionLost("lost"), 1)
+    session.handle(WELCOME, 1)
+    assert [s.placed for s in submits(session.handle(window(9), 1))] == [False, False, False]
+    session.check()
+
+
+def test_it_takes_no_more_of_the_window_than_its_frames():
+    session = make()
+    for event in (CallOpened(0), WELCOME, window(99, octets=100), Heard(Attached(1))):
+        session.handle(event, 0)
+    sent = [submits(session.handle(placed(n), 0)) for n in range(12)]
+    assert [len(each) for each in sent] == [1] * 11 + [0], "one in the slot and ten in the window"
+    session.check()
+    assert submits(session.handle(deliver(0), 1))
+    session.check()

@@ -138,6 +138,31 @@ def test_an_array_that_stands_twice_is_one_buffer_and_one_array():
     assert first is record.values[0]
 
 
+def test_several_views_of_the_same_elements_are_one_buffer():
+    array = np.arange(3 * LARGE, dtype=np.uint16).reshape(3, LARGE)
+    views = [array[1], array[1], array[1:2], array[:, ::2], array[:, ::2], array.T, array[1].view(np.int16)]
+    frames = encode_body(views, frame_bytes=ALL)
+    assert len(frames) == 2 + 5
+    for view, again in zip(views, decode_body(frames), strict=True):
+        assert again.dtype == view.dtype
+        np.testing.assert_array_equal(again, view)
+
+
+def test_an_array_that_stands_twice_becomes_two_where_that_is_wanted():
+    array = np.arange(LARGE, dtype=np.uint8)
+    first, second = decode_body(encode_body([array, array], frame_bytes=ALL), separate=True)
+    assert not np.shares_memory(first, second)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_peer_cannot_have_one_array_copied_for_ever(monkeypatch):
+    body = encode_body([np.zeros(LARGE, np.uint8)] * 20, frame_bytes=ALL)
+    monkeypatch.setattr(limits, "MAX_BATCH_BYTES", 10 * LARGE)
+    assert len(decode_body(body)) == 20
+    with pytest.raises(ProtocolError, match="several times"):
+        decode_body(body, separate=True)
+
+
 def test_equal_arrays_stay_two():
     first, second = decode_body(encode_body([np.zeros(LARGE), np.zeros(LARGE)], frame_bytes=ALL))
     assert not np.shares_memory(first, second)

@@ -6,12 +6,25 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from augfarm.protocol import limits
-from augfarm.protocol.messages import Dispatch, Failed, Forget, Goodbye, Joined, Pipeline, Refused, Result
+from augfarm.protocol.messages import (
+    Attached,
+    Dispatch,
+    Failed,
+    Forget,
+    Goodbye,
+    Joined,
+    Offer,
+    Pipeline,
+    Refused,
+    Release,
+    Result,
+)
 from augfarm.protocol.seeds import Seed
 from augfarm.worker import session as session_module
+from augfarm.worker.ahead import MOST_AHEAD, MOST_NEAR
 from augfarm.worker.events import (
     Action,
+    AttachMemory,
     Augment,
     BatchAugmented,
     BatchFailed,
@@ -20,11 +33,14 @@ from augfarm.worker.events import (
     Event,
     Exit,
     ForgetAllPipelines,
+    ForgetMemory,
     ForgetPipeline,
     GarbageArrived,
     InboxEmptied,
     LoadPipeline,
+    MemoryAttached,
     Reconnect,
+    ReleaseResult,
     RenewToken,
     Say,
     SayWaiting,
@@ -86,6 +102,26 @@ def test_a_batch_begins_when_the_inbox_is_empty_and_its_result_grants_the_next(j
     assert joined.feed(BatchAugmented(1, [b"out"], 0.5)) == [Send(Result(1, 1, 0.5), [b"out"])]
 
 
+def credit_after(driver: Driver, ticket: int, seconds: float) -> int:
+    driver.feed(dispatch(ticket), InboxEmptied())
+    (answer,) = driver.feed(BatchAugmented(ticket, [], seconds))
+    assert isinstance(answer, Send)
+    assert isinstance(answer.command, Result)
+    return answer.command.credit
+
+
+def test_more_are_taken_ahead_where_batches_are_done_at_once(joined: Driver) -> None:
+    assert credit_after(joined, 1, 0.0001) == MOST_NEAR - 1, "it had granted two, and one is done"
+    assert credit_after(joined, 2, 0.0001) == 1
+
+
+def test_a_slow_batch_makes_it_take_two_again(joined: Driver) -> None:
+    ahead = credit_after(joined, 1, 0.0001) + 1
+    for ticket in range(2, ahead + 1):
+        assert credit_after(joined, ticket, 1.0) == (0 if ticket < ahead else 1)
+    assert credit_after(joined, ahead + 1, 1.0) == 1
+
+
 def test_the_worker_id_seeds_the_batch_only_where_the_seeding_says_so(joined: Driver) -> None:
     (work,) = joined.feed(dispatch(1, seeding="worker"), InboxEmptied())
     assert isinstance(work, Augment)
@@ -117,7 +153,7 @@ def test_a_forget_does_not_overtake_the_batch_that_came_before_it(joined: Driver
 
 def test_a_new_connection_begins_clean(joined: Driver) -> None:
     joined.feed(dispatch(1))
-    assert joined.feed(ConnectionEnded("lost")) == [ForgetAllPipelines()]
+    assert joined.feed(ConnectionEnded("lost")) == [ForgetAllPipelines(), ForgetMemory()]
     assert joined.feed(JOINED, InboxEmptied()) == []
 
 
@@ -152,7 +188,7 @@ def test_a_broker_that_breaks_a_promise_is_joined_anew(what: str) -> None:
         "joined twice": [JOINED, JOINED],
         "garbage": [JOINED, GarbageArrived("not msgpack")],
     }[what]
-    assert driver.feed(*events) == [ForgetAllPipelines()]
+    assert driver.feed(*events) == [ForgetAllPipelines(), ForgetMemory()]
     assert [said.level for said in driver.said][-1] == "warning"
     assert driver.feed(dispatch(9), InboxEmptied()) == []
     (again,) = driver.expire(session_module.REFUSED_WAIT_S)
@@ -171,15 +207,28 @@ def test_a_worker_refused_for_good_exits_with_a_code_of_its_own(code: str, exit_
 
 @pytest.mark.parametrize("code", ["replaced", "full", "unexpected", "malformed", "credit"])
 def test_a_worker_refused_for_now_joins_again_with_another_token(joined: Driver, code: str) -> None:
-    assert joined.feed(CommandArrived(Refused(code, "no"))) == [RenewToken(), ForgetAllPipelines()]
+    assert joined.feed(CommandArrived(Refused(code, "no"))) == [
+        RenewToken(),
+        ForgetAllPipelines(),
+        ForgetMemory(),
+    ]
     assert joined.session.deadline() == session_module.REFUSED_WAIT_S
     assert [type(a) for a in joined.expire(session_module.REFUSED_WAIT_S)] == [Reconnect]
     assert joined.expire(1.5) == []
 
 
+def test_memory_is_attached_to_and_said_so(joined: Driver) -> None:
+    offer = CommandArrived(Offer(3, b"n" * 16, b"s" * 16))
+    assert joined.feed(offer) == [AttachMemory(3, b"n" * 16, b"s" * 16)]
+    assert joined.feed(MemoryAttached(3)) == [Send(Attached(3))]
+    assert joined.feed(CommandArrived(Release(7))) == [ReleaseResult(7)]
+    joined.feed(ConnectionEnded("lost"))
+    assert joined.feed(MemoryAttached(3)) == [], "the next broker tells of its own"
+
+
 def test_a_broker_that_leaves_is_waited_for(joined: Driver) -> None:
     joined.feed(dispatch(1))
-    assert joined.feed(CommandArrived(Goodbye())) == [ForgetAllPipelines()]
+    assert joined.feed(CommandArrived(Goodbye())) == [ForgetAllPipelines(), ForgetMemory()]
     assert [type(a) for a in joined.expire(1.0)] == [Reconnect]
 
 
@@ -300,12 +349,14 @@ class AnyOrder(RuleBasedStateMachine):
             assert self.work is not None, "a batch waits beside an idle worker"
 
     @precondition(lambda self: self.work is not None and not self.ended)
-    @rule(well=st.booleans())
-    def finish(self, well: bool) -> None:
+    @rule(well=st.booleans(), seconds=st.sampled_from([0.0, 0.001, 0.5]))
+    def finish(self, well: bool, seconds: float) -> None:
         assert self.work is not None
         ticket, self.work = self.work.ticket, None
         self.feed(
-            BatchAugmented(ticket, [], 0.0) if well else BatchFailed(ticket, "raised", "E", "text", "trace")
+            BatchAugmented(ticket, [], seconds)
+            if well
+            else BatchFailed(ticket, "raised", "E", "text", "trace")
         )
 
     @rule()
@@ -320,8 +371,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.feed(CommandArrived(Goodbye()))
         assert self.ended
 
-    @rule()
-    def stop(self) -> None:
+    @rule(now=st.integers(0, 9))
+    def stop(self, now: int) -> None:
+        if now:  # seldom, or no run would become long
+            return
         self.stopped = True
         self.feed(StopRequested())
 
@@ -335,7 +388,7 @@ class AnyOrder(RuleBasedStateMachine):
         session = self.driver.session
         session.check()
         assert (session.state == "ended") == self.ended
-        assert self.credit + len(self.open) <= limits.WORKER_CREDIT
+        assert self.credit + len(self.open) <= MOST_AHEAD
         if self.max_tasks is not None:
             assert self.begun <= self.max_tasks
         if not self.ended and session.state != "joined":

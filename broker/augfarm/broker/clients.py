@@ -7,7 +7,7 @@ import hashlib
 from augfarm.protocol import limits
 from augfarm.protocol import messages as m
 
-from .events import CommandReceived
+from .events import CommandReceived, OpenMemory
 from .floor import Floor, LastWord, unfit
 from .jobs import Client, SessionKey
 
@@ -24,6 +24,7 @@ class ClientDesk:
         self.sessions: dict[SessionKey, Client] = {}
         self._floor = floor
         self._next_session = 0
+        self._next_offer = 0
 
     def open(
         self, key: SessionKey, connection: bytes, hello: m.Hello, farm: m.Farm, old: Client | None, now: float
@@ -61,6 +62,14 @@ class ClientDesk:
             case m.Hedge(request):
                 self._hedge(client, request)
                 return None
+            case m.Offer(_, name, secret):
+                if client.offering is not None:
+                    return m.Refused("unexpected", "OFFER: this session has offered its memory already")
+                self._floor.actions.append(OpenMemory(client.connection, name, secret))
+                # A number of its own: ATTACHED for what this session offered before may still come.
+                client.offering = m.Offer(self._next_offer, name, secret)
+                self._next_offer += 1
+                return None
             case m.Adjusted(serial):
                 if self._floor.windows.adjust(client, serial):
                     return None
@@ -72,11 +81,18 @@ class ClientDesk:
             case _:
                 return unfit(command)
 
+    def attached(self, client: Client) -> None:
+        """The broker sees the client's memory: whoever cannot will get its batches as frames from here."""
+        client.offer = client.offering
+        self._floor.tell(client, m.Attached(client.session))
+
     def _submit(
         self, client: Client, command: m.Submit, event: CommandReceived, now: float
     ) -> LastWord | None:
         if command.digest not in client.pipelines:
             return m.Refused("unexpected", "SUBMIT names a pipeline that was not sent")
+        if command.placed and client.offer is None:
+            return m.Refused("unexpected", "SUBMIT: its memory is not attached here")
         if command.request in client.requests:
             return m.Refused("unexpected", f"SUBMIT: request {command.request} is open already")
         if command.call not in client.calls and len(client.calls) >= limits.MAX_CALLS:

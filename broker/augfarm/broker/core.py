@@ -39,6 +39,7 @@ from .events import (
     Event,
     GarbageReceived,
     KeysRead,
+    MemoryAttached,
     Retire,
     Send,
     Side,
@@ -55,7 +56,8 @@ __all__ = ["Core"]
 
 #: Changes of the farm within this time are told to clients together, in seconds.
 FARM_PAUSE_S = 0.1
-#: All windows together, in batches. A job costs about 1 KiB besides its body, so these cost 128 MiB.
+#: All windows together, in batches. A job and its command cost 0.6 KiB here, and 2.5 KiB with its frames as
+#: pyzmq and libzmq hold them (bench/core_scale.py): these cost 320 MiB besides what is in the bodies.
 WINDOW_BATCHES = 128 * 1024
 _REVOKED = m.Refused("revoked", "the key of this session was revoked")
 #: What comes only from who mixed up the broker's two addresses, by the side that the port is for.
@@ -122,6 +124,10 @@ class Core:
                 revoked = [key_of(p) for (user, _), p in self._sessions(side).items() if user not in user_ids]
                 for key in revoked:
                     self._end(key, _REVOKED, now)
+            case MemoryAttached(connection):
+                client = self._peers.get(("client", connection))
+                if isinstance(client, Client):
+                    self._clients.attached(client)
             case StopRequested():
                 for key in list(self._peers):
                     self._end(key, m.Goodbye(), now)
@@ -276,6 +282,7 @@ class Core:
         peer = self._peers.pop(key, None)
         if isinstance(peer, Client):
             self._clients.drop(peer)
+            self._workers.forget_memory(peer)
         elif isinstance(peer, Worker):
             self._workers.drop(peer, died=died, now=now)
             self._farm_changed = True

@@ -21,6 +21,8 @@ __all__ = [
     "GarbageReceived",
     "KeysRead",
     "Log",
+    "MemoryAttached",
+    "OpenMemory",
     "Retire",
     "Send",
     "Side",
@@ -86,11 +88,20 @@ class KeysRead:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryAttached:
+    """The broker itself sees the memory that this client offered: they are on one host."""
+
+    connection: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """The broker is told to stop."""
 
 
-Event: TypeAlias = CommandReceived | GarbageReceived | ConnectionLost | KeysRead | StopRequested
+Event: TypeAlias = (
+    CommandReceived | GarbageReceived | ConnectionLost | KeysRead | MemoryAttached | StopRequested
+)
 
 
 # --- actions -----------------------------------------------------------------------------------------------
@@ -98,12 +109,27 @@ Event: TypeAlias = CommandReceived | GarbageReceived | ConnectionLost | KeysRead
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send this; if the connection turns out to be gone, say ConnectionLost."""
+    """Send this; if the connection turns out to be gone, say ConnectionLost.
+
+    Attributes:
+        memory_of: the client's connection in whose memory the body's buffers lie, where the receiver does not
+            see it: they are to be sent as frames. None: the body is sent as it is.
+    """
 
     side: Side
     connection: bytes
     command: Command
     body: Body = ()
+    memory_of: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMemory:
+    """Try to see this client's memory; say MemoryAttached if that succeeds. Close it with the connection."""
+
+    connection: bytes
+    name: bytes
+    secret: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +160,4 @@ class Log:
     text: str
 
 
-Action: TypeAlias = Send | Watch | Retire | Log
+Action: TypeAlias = Send | OpenMemory | Watch | Retire | Log

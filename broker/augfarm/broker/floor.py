@@ -49,10 +49,12 @@ class Floor:
     actions: list[Action] = field(default_factory=list)
     said: list[tuple[Level, str]] = field(default_factory=list)
 
-    def tell(self, peer: Client | Worker, command: m.Command, body: Body = ()) -> None:
-        """Send this to the peer."""
+    def tell(
+        self, peer: Client | Worker, command: m.Command, body: Body = (), memory_of: bytes | None = None
+    ) -> None:
+        """Send this to the peer; `memory_of` as in :class:`.events.Send`."""
         side, connection = key_of(peer)
-        self.actions.append(Send(side, connection, command, body))
+        self.actions.append(Send(side, connection, command, body, memory_of))
 
     def log(self, level: Level, text: str) -> None:
         """Tell whoever reads the log, unless too much is said."""

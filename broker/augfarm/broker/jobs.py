@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from augfarm.protocol.messages import Submit
+from augfarm.protocol.messages import Offer, Submit
 
 from .events import Body
 
@@ -74,6 +74,7 @@ class Client:
         retried, fresh: its queued jobs by ticket, oldest first; the retried ones go first.
         pipelines: the digests that it may name.
         leased: how many of its jobs are leased.
+        offering, offer: how to attach to its memory, as it said; and the same once the broker itself has.
     """
 
     session: int
@@ -88,6 +89,8 @@ class Client:
     fresh: OrderedDict[int, Job] = field(default_factory=OrderedDict)
     pipelines: set[bytes] = field(default_factory=set)
     leased: int = 0
+    offering: Offer | None = None
+    offer: Offer | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +103,7 @@ class Worker:
         leases: its jobs by ticket, oldest first: the first is the one at work.
         pipelines: the digests that it holds, in the order in which they were last named.
         uses: how many leases name each digest.
+        offered, attached: the clients of whose memory it was told, and those whose memory it sees.
         answered_at: when it last answered, in seconds.
         done: the batches that it has answered on this connection.
     """
@@ -115,6 +119,8 @@ class Worker:
     leases: OrderedDict[int, Job] = field(default_factory=OrderedDict)
     pipelines: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
     uses: dict[bytes, int] = field(default_factory=dict)
+    offered: set[Client] = field(default_factory=set)
+    attached: set[Client] = field(default_factory=set)
     answered_at: float = 0.0
     done: int = 0
 

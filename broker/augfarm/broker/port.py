@@ -12,7 +12,7 @@ import zmq
 from augfarm.protocol import messages
 from augfarm.protocol.errors import ProtocolError
 from augfarm.protocol.keys import BrokerKeys
-from augfarm.protocol.sockets import configure
+from augfarm.protocol.sockets import configure, receive_frames, send_frames
 
 from .addresses import check_bind, readable
 from .events import CommandReceived, ConnectionLost, Event, GarbageReceived, Send, Side
@@ -101,11 +101,10 @@ class Port:
 
     def receive(self, now: float) -> list[Event]:
         """What has come in, without waiting; at most BURST messages."""
-        self._read_monitor(now)
         events: list[Event] = []
         for _ in range(BURST):
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                frames = receive_frames(self.socket)
             except zmq.Again:
                 self._all_read = True
                 break
@@ -144,7 +143,8 @@ class Port:
         user_id = _user_id(frames[-1]) if self._has_keys else ""
         return CommandReceived(self.side, connection, command, body, octets, user_id)
 
-    def _read_monitor(self, now: float) -> None:
+    def read_monitor(self, now: float) -> None:
+        """Hear which connections have ended; before :meth:`receive`, where :attr:`monitor` is readable."""
         while True:
             try:
                 event, _endpoint = self.monitor.recv_multipart(zmq.NOBLOCK)
@@ -188,7 +188,7 @@ class Port:
         """0, EHOSTUNREACH where there is no such connection, or EAGAIN where its queue is full."""
         try:
             # Bodies are the frames that came in: libzmq counts references to them, nothing is copied.
-            self.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+            send_frames(self.socket, frames)
         except zmq.ZMQError as error:
             if error.errno not in (errno.EHOSTUNREACH, errno.EAGAIN):
                 raise

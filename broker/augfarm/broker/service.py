@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 import zmq
@@ -17,8 +17,23 @@ from augfarm.protocol.keys import BrokerKeys
 
 from .addresses import is_tcp
 from .core import Core
-from .events import Action, CommandReceived, Event, KeysRead, Log, Retire, Send, Side, StopRequested, Watch
+from .events import (
+    Action,
+    CommandReceived,
+    ConnectionLost,
+    Event,
+    KeysRead,
+    Log,
+    MemoryAttached,
+    OpenMemory,
+    Retire,
+    Send,
+    Side,
+    StopRequested,
+    Watch,
+)
 from .heap import Heap
+from .memories import Memories
 from .port import CannotBind, Port
 
 if TYPE_CHECKING:
@@ -67,11 +82,13 @@ class Service:
         keys: BrokerKeys | None = None,
     ) -> None:
         tcp = is_tcp(clients) or is_tcp(workers)
-        frame_bytes = limits.MAX_TCP_FRAME_BYTES if tcp else limits.MAX_IPC_FRAME_BYTES
+        self._frame_bytes = frame_bytes = limits.MAX_TCP_FRAME_BYTES if tcp else limits.MAX_IPC_FRAME_BYTES
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(IO_THREADS)
         self._ports: dict[Side, Port] = {}
         self._keys = keys
+        self._poller = zmq.Poller()
         self._heap = Heap()
+        self._memories = Memories()
         self._keys_at = 0.0
         self._gate = None if keys is None else _open_gate(self.context, keys)
         #: Whatever is written to it makes :meth:`run` return as :meth:`stop` does.
@@ -105,7 +122,7 @@ class Service:
 
     def run(self) -> None:
         """Serve until :meth:`stop`, or until the parent is gone."""
-        poller = self._make_poller()
+        poller = self._poller = self._make_poller()
         while True:
             ready = dict(poller.poll(self._wait_ms()))
             if self._parent_fd in ready:
@@ -114,7 +131,8 @@ class Service:
                 self._linger_ms = GOODBYE_LINGER_MS
                 self._handle([StopRequested()])
                 return
-            self._turn()
+            self._turn(ready)
+            self._handle(MemoryAttached(c) for c in self._memories.hear(ready, poller))
 
     def stop(self) -> None:
         """Make :meth:`run` say goodbye to all peers and return. From any thread, and from signal handlers."""
@@ -128,13 +146,16 @@ class Service:
             port.close(self._linger_ms)
         if self._gate is not None:
             self._gate.close()
+        self._memories.close()
         os.close(self._wake_reader)
         writer, self.wake_writer = self.wake_writer, -1  # the number may soon be another file's
         os.close(writer)
         self.context.term()
 
-    def _turn(self) -> None:
+    def _turn(self, ready: Container[object]) -> None:
         for port in self._ports.values():
+            if port.monitor in ready:
+                port.read_monitor(time.monotonic())
             self._handle(port.receive(time.monotonic()))
         for port in self._ports.values():
             self._handle(port.lost(time.monotonic()))
@@ -152,16 +173,24 @@ class Service:
                 self._heap.came_in(event.body_bytes, now)
                 if not self._core.admits(event.side, event.user_id):
                     self._look_at_keys(at_once=True)  # it may have been added since the last look
+            elif isinstance(event, ConnectionLost) and event.side == "client":
+                self._memories.drop(event.connection, self._poller)
             self._do(self._core.handle(event, now), now)
 
     def _do(self, actions: Iterable[Action], now: float) -> None:
         for action in actions:
             match action:
-                case Send():
+                case Send(memory_of=None):
                     self._ports[action.side].send(action, now)
+                case Send():
+                    self._ports[action.side].send(self._memories.unplaced(action, self._frame_bytes), now)
+                case OpenMemory(connection, name, secret):
+                    self._memories.open(connection, name, secret, self._poller)
                 case Watch(connection):
                     self._ports["worker"].watch(connection)
                 case Retire(side, connection, unread):
+                    if side == "client":
+                        self._memories.drop(connection, self._poller)
                     self._ports[side].retire(connection, unread, now)
                 case Log(level, text):
                     log.log(getattr(logging, level), "%s", text)

@@ -111,7 +111,7 @@ def _workers(workers: Iterable[Worker], now: float) -> list[dict[str, object]]:
                 "leases": len(worker.leases),
                 "credit": worker.credit,
                 "done": worker.done,
-                "route": "relay",
+                "route": "shm" if worker.attached else "relay",
                 "environment": worker.environment if characters <= MOST_CHARACTERS else {},
             }
         )

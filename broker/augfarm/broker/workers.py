@@ -10,7 +10,7 @@ from augfarm.protocol import messages as m
 from .events import Body, CommandReceived, Watch
 from .farm import Census
 from .floor import Floor, LastWord, unfit
-from .jobs import Departed, Job, SessionKey, Worker
+from .jobs import Client, Departed, Job, SessionKey, Worker
 from .pipelines import lend
 
 __all__ = ["WorkerDesk"]
@@ -84,10 +84,20 @@ class WorkerDesk:
                 worker.credit += batches
                 self._floor.ledger.lines.enter(worker)
                 return None
+            case m.Attached(number):
+                # The client may have gone meanwhile.
+                worker.attached.update(c for c in worker.offered if c.offer and c.offer.session == number)
+                return None
             case m.Goodbye():
                 return m.Goodbye()
             case _:
                 return unfit(command)
+
+    def forget_memory(self, client: Client) -> None:
+        """The client has gone."""
+        for worker in self.sessions.values():
+            worker.offered.discard(client)
+            worker.attached.discard(client)
 
     def dispatch(self, now: float) -> None:
         """Lease what waits to whoever takes it, until nothing waits or nobody takes more."""
@@ -99,8 +109,13 @@ class WorkerDesk:
             floor.ledger.lease(job, worker, now)
             for told, spec in lend(worker, digest, floor.library.body(digest)):
                 floor.tell(worker, told, spec)
+            client = job.client
+            if client.offer is not None and client not in worker.offered:
+                worker.offered.add(client)
+                floor.tell(worker, client.offer)
             dispatch = m.Dispatch(job.ticket, command.index, command.base_seed, command.seeding, digest)
-            floor.tell(worker, dispatch, job.body)
+            unseen = command.placed and client not in worker.attached
+            floor.tell(worker, dispatch, job.body, memory_of=client.connection if unseen else None)
 
     def check(self) -> None:
         """Raise AssertionError where a law is broken."""
@@ -111,6 +126,7 @@ class WorkerDesk:
         farm = self.census.farm()
         assert farm.workers == len(workers)
         assert farm.slots == sum(w.capacity for w in workers)
+        assert all(w.attached <= w.offered for w in workers)
 
     def _answer(
         self, worker: Worker, command: m.Result | m.Failed, body: Body, octets: int, now: float
@@ -127,6 +143,8 @@ class WorkerDesk:
         answered_before, worker.answered_at = worker.answered_at, now
         worker.done += 1
         if job.place != "leased":  # nobody wants it, or another worker was faster
+            if job.command.placed:
+                self._floor.tell(worker, m.Release(command.ticket))
             return None
         if isinstance(command, m.Result) and octets <= MAX_BODY_BYTES:
             # It waited here, and then at the worker until the one before it was answered.

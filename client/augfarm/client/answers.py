@@ -7,7 +7,7 @@ batch: the caller's arrays may hold the next one already. Used by the link's thr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from augfarm.protocol import limits, splitting
 from augfarm.protocol.batches import Keep
 from augfarm.protocol.codec import Buffer, Tree, body_bytes, decode_body
 from augfarm.protocol.errors import AugmentationFailed, ProtocolError
+from augfarm.protocol.memory import Region
 from augfarm.protocol.messages import Deliver, Fail
 from augfarm.protocol.seeds import Seed, Seeding
 
@@ -44,6 +45,8 @@ class Pending:
     body: list[Buffer]
     taken_at: float
     digest: bytes = b""
+    #: What `body` are views of, where it lies in shared memory.
+    region: Region | None = None
     sent_at: float = field(default=0.0)
     #: The failed batch that this is a part of.
     trial: _Trial | None = None
@@ -71,6 +74,7 @@ class Answers:
     Args:
         base_seed, seeding: for telling callers what seeded a batch.
         requests: numbers for requests, shared with all who make some.
+        read: makes a tree of an answer's body.
         isolate: whether to look for the guilty images of batches that failed.
         keep_failures: whether outcomes should hold what a dump needs.
     """
@@ -81,12 +85,14 @@ class Answers:
         base_seed: int,
         seeding: Seeding,
         requests: Iterator[int],
+        read: Callable[[list[Buffer]], Tree] = decode_body,
         isolate: bool = False,
         keep_failures: bool = False,
     ) -> None:
         self._base_seed = base_seed
         self._seeding = seeding
         self._requests = requests
+        self._read = read
         self._isolate = isolate
         self._keep_failures = keep_failures
 
@@ -111,7 +117,7 @@ class Answers:
         if isinstance(answer, Fail):
             return self._failure(pending, answer, now)
         try:
-            batch = pending.keep.restore(decode_body(body))
+            batch = pending.keep.restore(self._read(body))
         except Exception as error:
             return self._unusable(pending, answer.worker_id, error, now)
         return self._success(pending, answer, batch, now)
@@ -142,7 +148,11 @@ class Answers:
         error = error_of(answer, pending.index, seed, image)
         failures: tuple[Failure, ...] = ()
         if self._keep_failures and answer.kind in _OF_THE_BATCH:
-            failures = (Failure(error, answer, seed, pending.body, image),)
+            # A copy of what lies in shared memory: it will hold another batch.
+            held = pending.body
+            if pending.region is not None:
+                held = [bytes(buffer) for buffer in held]
+            failures = (Failure(error, answer, seed, held, image),)
         return Outcome(
             pending.index,
             pending.batch,
@@ -173,7 +183,9 @@ class Answers:
         for part in parts:
             tree = splitting.cut_out(trial.tree, part.start, part.stop)
             body = batch_forms.encode(tree, whole.index, limits.MAX_BATCH_BYTES)
-            pending = replace(whole, body=body, taken_at=now, sent_at=0.0, trial=trial, part=part)
+            pending = replace(
+                whole, body=body, region=None, taken_at=now, sent_at=0.0, trial=trial, part=part
+            )
             taken = BatchTaken(
                 next(self._requests),
                 whole.call.number,
@@ -194,7 +206,7 @@ class Answers:
             trial.outcomes[part] = self._failure(pending, answer, now)
             return self._requests_for(trial, trial.search.fail(part), now)
         try:
-            result = decode_body(body)
+            result = self._read(body)
             if not splitting.fits(result, splitting.cut_out(trial.tree, part.start, part.stop)):
                 raise ProtocolError("it does not have one entry for each image")
         except ProtocolError as error:

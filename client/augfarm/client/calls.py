@@ -52,7 +52,10 @@ class Call:
     def __init__(self, number: int, *, ordered: bool, buffer: int | None, advice: int) -> None:
         self.number = number
         self.maker = Maker()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        #: The caller waits for news, the loader for room: what concerns one does not wake the other.
+        self._news = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
         self._follows_advice = buffer is None
         self._limit = advice if buffer is None else buffer
         self._reorder: Reorder[Outcome] = Reorder(ordered=ordered)
@@ -68,55 +71,56 @@ class Call:
 
     def acquire(self) -> bool:
         """Wait for credit for one batch. False: the call is over, take nothing more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._taken - self._handed_over < self._limit)
+        with self._lock:
+            self._room.wait_for(lambda: self._closed or self._taken - self._handed_over < self._limit)
             return not self._closed
 
     def took(self) -> int:
         """A batch was taken; returns its position in this call, from 0."""
-        with self._changed:
+        with self._lock:
             self._taken += 1
             return self._taken - 1
 
     def source_over(self, error: BaseException | None = None) -> None:
         """The iterable is exhausted, or raised `error`."""
-        with self._changed:
+        with self._lock:
             self._source_ended, self._source_error = True, error
-            self._changed.notify_all()
+            self._news.notify_all()
 
     # --- the link's side -----------------------------------------------------------------------------------
 
     def add(self, position: int, outcome: Outcome) -> None:
         """The outcome of the batch at this position."""
-        with self._changed:
+        with self._lock:
             self._unavailable = None
             self._reorder.add(position, outcome)
-            self._changed.notify_all()
+            if self._reorder.ready():
+                self._news.notify_all()
 
     def follow(self, advice: int) -> None:
         """Take the broker's advice, if this call set no buffer size."""
-        with self._changed:
+        with self._lock:
             if self._follows_advice:
                 self._limit = max(1, advice)
-                self._changed.notify_all()
+                self._room.notify_all()
 
     def interrupt(self, error: FarmUnavailable) -> None:
         """Let the caller see `error` once; the call itself goes on."""
-        with self._changed:
+        with self._lock:
             self._unavailable = error
-            self._changed.notify_all()
+            self._news.notify_all()
 
     def resume(self) -> None:
         """The farm works again: an interruption that nobody has seen is none."""
         if self._unavailable is not None:
-            with self._changed:
+            with self._lock:
                 self._unavailable = None
 
     def fail(self, error: BaseException) -> None:
         """End the call: the caller sees `error` after what is ready."""
-        with self._changed:
+        with self._lock:
             self._fatal, self._closed = error, True
-            self._changed.notify_all()
+            self._wake_all()
 
     # --- the caller's side ---------------------------------------------------------------------------------
 
@@ -128,11 +132,13 @@ class Call:
             ClosedError: in a forked child.
         """
         self.maker.check()
-        with self._changed:
-            self._changed.wait_for(self._has_news)
+        with self._lock:
+            self._news.wait_for(self._has_news)
             if self._reorder.ready():
                 self._handed_over += 1
-                self._changed.notify_all()
+                self._room.notify_all()
+                if self._source_ended:  # another thread may wait for the last one to be handed over
+                    self._news.notify_all()
                 return self._reorder.take()
             if self._fatal is not None:
                 raise self._fatal
@@ -156,9 +162,13 @@ class Call:
 
     def close(self) -> None:
         """Nothing more is wanted; the loader stops before it takes another batch."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        self._news.notify_all()
+        self._room.notify_all()
 
 
 class BatchIterator(Iterator[Any]):

@@ -10,11 +10,14 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from augfarm.protocol import batches as batch_forms
 from augfarm.protocol import pipelines
 from augfarm.protocol.errors import AugfarmError, ClosedError
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
+from augfarm.protocol.memory import size_from_environment
 from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.seeds import IMGAUG_SEED_MAX, Seed, Seeding
 
@@ -31,6 +34,7 @@ from .dumping import Dumper, check_folder
 from .events import CallEnded, CallOpened
 from .forks import Maker
 from .local import LocalFarm, name_of
+from .memory import SharedMemory
 from .outcomes import BatchInfo, OnError, Outcome
 from .posting import Poster
 from .progress import Progress, length_of
@@ -140,6 +144,7 @@ class Client:
         # An augmenter of this very process is trusted with the modules that it comes from; a spec is not.
         live = not isinstance(pipeline, (str, os.PathLike, dict, bytes))
         self._imports = pipelines.imports(self._spec) if live else ()
+        memory = SharedMemory(size_from_environment())
         farm: LocalFarm | None = None
         if address is None:
             farm = LocalFarm(resolve_processes(processes), maxtasksperchild, self._imports)
@@ -159,9 +164,11 @@ class Client:
                     base_seed=self.seed,
                     seeding=seeding,
                     requests=self._request_numbers,
+                    read=memory.read,
                     isolate=isolate,
                     keep_failures=folder is not None,
                 ),
+                memory=memory,
                 keeper=farm,
                 keys=None if keys is None else PeerKeys.load(keys, "client"),
             )
@@ -266,6 +273,21 @@ class Client:
         result = AsyncResult(iterator, callback, error_callback)
         self._results.add(result)
         return result
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray[Any, Any]:
+        """An array to load images into that workers of this host read where it lies, instead of a copy.
+
+        Write it, give it in a batch, and leave it alone until that batch has come back: unlike all other
+        arrays it is not copied when it is taken. Its memory is used again when nobody holds the array any
+        more. Where there is none (small arrays, other systems, a full pool) it is an ordinary array.
+
+        Args:
+            shape: as for :func:`numpy.empty`.
+            dtype: as for :func:`numpy.empty`; one that may travel.
+        """
+        self._check_usable()
+        shape = (shape,) if isinstance(shape, int) else tuple(map(int, shape))
+        return self._service.memory.empty(shape, np.dtype(dtype))
 
     def replay(self, batch: Any, info: BatchInfo | Seed) -> Any:
         """Augment one batch again as the farm did, in this process, on one core. Needs imgaug here.

@@ -45,6 +45,7 @@ class CallOpened:
 class BatchTaken:
     """A batch was taken from the caller's generator and is ready to travel. `octets`: its size in bytes.
 
+    `placed`: its size apart from what lies in shared memory, or None where nothing does.
     With `instead_of` it is a part of that request, which failed: it is as old, and goes before younger ones.
     """
 
@@ -54,6 +55,7 @@ class BatchTaken:
     digest: bytes
     octets: int
     instead_of: int | None = None
+    placed: int | None = None
 
 
 @dataclass(frozen=True)

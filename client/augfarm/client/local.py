@@ -33,7 +33,7 @@ EXIT_USAGE = 2
 MAX_SCRATCH_LENGTH = 80
 
 #: Settings of `augfarm worker` that its processes take from this one's environment.
-PASSED_ON = ("AUGFARM_TASK_TIMEOUT", "AUGFARM_MAX_RSS")
+PASSED_ON = ("AUGFARM_TASK_TIMEOUT", "AUGFARM_MAX_RSS", "AUGFARM_SHARED_MEMORY")
 
 #: The local farms of this process that have not been stopped.
 _farms: weakref.WeakSet[LocalFarm] = weakref.WeakSet()

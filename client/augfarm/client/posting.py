@@ -10,6 +10,7 @@ from typing import Any
 
 from augfarm.protocol import batches as batch_forms
 from augfarm.protocol import limits
+from augfarm.protocol.codec import Parts, body_bytes, frames_of
 from augfarm.protocol.errors import InvalidBatch
 
 from .answers import Pending
@@ -51,16 +52,24 @@ class Poster:
             _warn_of_one_image(batch)
         try:
             packed = batch_forms.pack(batch, index)
-            views = batch_forms.encode(packed.tree, index, limits.MAX_BATCH_BYTES)
+            parts = batch_forms.encode_parts(packed.tree, index)
         except InvalidBatch as error:
             self._call.add(position, Outcome(index, batch, error))
             return
         # The one copy: the caller may reuse its arrays, and a lost batch is sent again from here.
-        body = [view if isinstance(view, bytes) else bytes(view) for view in views]
+        region = self._service.memory.place(parts)
+        if region is None:
+            copied = Parts(parts.header, [memoryview(bytes(buffer)) for buffer in parts.buffers])
+            body = frames_of(copied, limits.MAX_BATCH_BYTES)
+        else:
+            body = region.frames()
+        placed = None if region is None else body_bytes(region.body)
         request = next(self._requests)
         self._service.post(
-            BatchTaken(request, self._call.number, index, self._digest, sum(map(len, body))),
-            Pending(self._call, position, index, batch, packed.keep, list(body), taken_at, self._digest),
+            BatchTaken(request, self._call.number, index, self._digest, body_bytes(body), placed=placed),
+            Pending(
+                self._call, position, index, batch, packed.keep, body, taken_at, self._digest, region=region
+            ),
         )
 
 

@@ -27,7 +27,17 @@ from augfarm.protocol.errors import (
 )
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import CommandArrived, ConnectionEnded, GarbageArrived, Link, LinkEvent
-from augfarm.protocol.messages import TO_CLIENT, Farm, Goodbye, Hello, Pipeline, Welcome
+from augfarm.protocol.messages import (
+    TO_CLIENT,
+    Attached,
+    Deliver,
+    Farm,
+    Goodbye,
+    Hello,
+    Pipeline,
+    Received,
+    Welcome,
+)
 
 from .answers import Answers, Pending
 from .calls import Call
@@ -51,6 +61,7 @@ from .events import (
     SetAdvice,
 )
 from .forks import Maker
+from .memory import SharedMemory
 from .session import Session
 
 __all__ = ["FIRST_ADVICE", "Keeper", "Service", "software"]
@@ -92,6 +103,7 @@ class Service:
         session: decides; only this thread uses it once :meth:`start` was called.
         pipelines: specs by digest.
         answers: makes outcomes of them; only this thread uses it.
+        memory: what is shared with workers on this host.
         keeper: of a local farm; stopped with this service.
         keys: what the client proves itself with.
     """
@@ -103,6 +115,7 @@ class Service:
         pipelines: dict[bytes, bytes],
         *,
         answers: Answers,
+        memory: SharedMemory | None = None,
         keeper: Keeper | None = None,
         keys: PeerKeys | None = None,
     ) -> None:
@@ -110,6 +123,7 @@ class Service:
         self._session = session
         self._pipelines = pipelines
         self._answers = answers
+        self.memory = SharedMemory(0) if memory is None else memory
         self._keeper = keeper
         self._greeting = Hello(limits.PROTOCOL_VERSION, secrets.token_bytes(limits.TOKEN_BYTES), software())
         self._address = address
@@ -118,6 +132,11 @@ class Service:
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
+        #: Whether the link's thread waits, or is about to: only then somebody has to wake it.
+        self._asleep = False
+        #: Answers that have been read and that the broker was not told of yet.
+        self._receipts: list[int] = []
+        self._keeper_at = 0.0
         #: Guards the inbox against posts that come too late. Re-entrant, since the garbage collector may
         #: drop an iterator, and so post its end, while this thread is posting.
         self._gate = threading.RLock()
@@ -148,7 +167,9 @@ class Service:
         with self._gate:
             if not self._stopped:
                 self._inbox.append((event, subject))
-                self._wake()
+                if self._asleep:
+                    self._asleep = False
+                    self._wake()
             elif isinstance(subject, Call):
                 subject.fail(self._refusal or ClosedError("the client is closed"))
 
@@ -198,6 +219,7 @@ class Service:
         self._pending.clear()
         if link is not None:
             link.close(CLOSE_LINGER_S)
+        self.memory.close()
         if self._keeper is not None:
             self._keeper.stop()
         self._wake_in.close()
@@ -205,31 +227,53 @@ class Service:
 
     def _turn(self, link: Link) -> None:
         """Wait for something to happen and deal with all of it."""
-        now = time.monotonic()
-        deadline = self._session.deadline()
-        wait = None if deadline is None else max(0.0, deadline - now)
-        if self._keeper is not None:
-            wait = KEEPER_INTERVAL_S if wait is None else min(wait, KEEPER_INTERVAL_S)
-        if link.poll(wait):
+        if ready := link.poll(self._time_to_wait(), self.memory.descriptors()):
             with contextlib.suppress(BlockingIOError):
                 self._wake_out.recv(4096)
+            self.memory.hear(ready, self._pending)
+        self._asleep = False
         for link_event in link.receive():
             self._hear(link_event, link)
+        self.memory.release()
         while self._inbox:
             event, subject = self._inbox.popleft()
             self._admit(event, subject)
             self._do(self._session.handle(event, time.monotonic()), link)
+        self._tell_receipts(link)
         now = time.monotonic()
         deadline = self._session.deadline()
         if deadline is not None and now >= deadline:
             self._do(self._session.expire(now), link)
-        self._look_after_farm()
+        if self._keeper is not None and now >= self._keeper_at:
+            self._keeper_at = now + KEEPER_INTERVAL_S
+            self._look_after_farm()
+
+    def _time_to_wait(self) -> float | None:
+        """How long nothing has to be done, in seconds. Whatever is posted from now on ends the wait."""
+        now = time.monotonic()
+        deadlines = [deadline for deadline in (self._session.deadline(),) if deadline is not None]
+        if self._keeper is not None:
+            deadlines.append(self._keeper_at)
+        with self._gate:
+            if self._inbox or self._stopping:
+                return 0.0
+            self._asleep = True
+        return max(0.0, min(deadlines) - now) if deadlines else None
+
+    def _tell_receipts(self, link: Link) -> None:
+        if self._receipts:
+            link.send(Received(tuple(self._receipts)))
+            self._receipts.clear()
 
     def _hear(self, event: LinkEvent, link: Link) -> None:
         match event:
             case CommandArrived(command, body):
                 if isinstance(command, Welcome):
                     self._frame_bytes = command.frame_bytes
+                    if offer := self.memory.open(command.session):
+                        link.send(offer)
+                elif isinstance(command, Attached):
+                    self.memory.attached()
                 elif isinstance(command, Farm):
                     self.workers = command.workers
                     if command.workers:
@@ -237,12 +281,19 @@ class Service:
                         if self._keeper is not None:
                             self._keeper.saw_workers()
                 now = time.monotonic()
+                wanted = False
                 for action in self._session.handle(Heard(command), now):
                     if isinstance(action, HandOver):
+                        wanted = True
                         self._hand_over(action, body, now)
                     else:
                         self._do([action], link)
+                if isinstance(command, Deliver) and not wanted:
+                    self.memory.discard(body)
             case ConnectionEnded(reason, final):
+                self.memory.end()
+                self._receipts.clear()
+                self._keeper_at = 0.0
                 self._do(self._session.handle(ConnectionLost(reason, final), time.monotonic()), link)
             case GarbageArrived(reason):
                 _logger.warning("augfarm: the broker sent what this client does not understand: %s", reason)
@@ -261,13 +312,21 @@ class Service:
                     self._pending[request] = subject
             case CallEnded(number):
                 self._calls.pop(number, None)
-                for request in [r for r, p in self._pending.items() if p.call.number == number]:
+                ended = [r for r, p in self._pending.items() if p.call.number == number]
+                for request in ended:
                     del self._pending[request]
+                self.memory.answered(ended)
             case _:
                 pass
 
     def _do(self, actions: list[Action], link: Link) -> None:
         for action in actions:
+            match action:
+                case Send(Received(receipts)):
+                    # Several at once, and before whatever else is said: a batch may need the room.
+                    self._receipts += receipts
+                    continue
+            self._tell_receipts(link)
             match action:
                 case Send(command):
                     link.send(command)
@@ -276,7 +335,11 @@ class Service:
                 case SendBatch(command):
                     pending = self._pending[command.request]
                     pending.sent_at = time.monotonic()
-                    frames = [f for buffer in pending.body for f in cut(buffer, self._frame_bytes)]
+                    body = pending.body
+                    if command.placed:
+                        assert pending.region is not None
+                        body = pending.region.body
+                    frames = [f for buffer in body for f in cut(buffer, self._frame_bytes)]
                     link.send(command, frames)
                 case SetAdvice(batches):
                     self.advice = batches
@@ -300,6 +363,7 @@ class Service:
     def _hand_over(self, action: HandOver, body: list[Buffer], now: float) -> None:
         pending = self._pending.pop(action.request)
         outcome, parts = self._answers.take(pending, action.answer, body, now)
+        self.memory.answered([action.request])
         if outcome is not None:
             pending.call.add(pending.position, outcome)
         for taken, part in parts:

@@ -33,6 +33,7 @@ from typing import Literal
 from augfarm.protocol import limits
 from augfarm.protocol.messages import (
     Adjusted,
+    Attached,
     Attempt,
     Cancel,
     Cancelled,
@@ -87,6 +88,8 @@ class _Request:
     hedged: bool = False
     #: Whether it is in its call's slot rather than in the window.
     in_slot: bool = False
+    #: What it was charged for, in octets.
+    charged: int = 0
 
 
 @dataclass
@@ -123,6 +126,8 @@ class Session:
         self._ended: dict[int, _Call] = {}
         self._cancelled: dict[int, _Request] = {}
         self._joined = False
+        #: Whether the broker takes batches that lie in shared memory.
+        self._attached = False
         self._farm: Farm | None = None
         self._window: Window | None = None
         self._used_batches = 0
@@ -170,7 +175,7 @@ class Session:
         everything = {**self._requests, **self._cancelled}
         windowed = [r for r in everything.values() if r.sent and not r.in_slot]
         assert self._used_batches == len(windowed)
-        assert self._used_octets == sum(r.taken.octets for r in windowed)
+        assert self._used_octets == sum(r.charged for r in windowed)
         for number, call in self._calls.items():
             mine = {n for n, r in self._requests.items() if r.taken.call == number}
             assert mine == call.unsent.keys() | call.sent.keys(), "a request is in exactly one place"
@@ -251,7 +256,7 @@ class Session:
     def _uncharge(self, request: _Request) -> None:
         if request.sent and not request.in_slot:
             self._used_batches -= 1
-            self._used_octets -= request.taken.octets
+            self._used_octets -= request.charged
         request.sent = request.in_slot = request.hedged = False
 
     def _send_what_may(self, now: float) -> list[Action]:
@@ -277,25 +282,40 @@ class Session:
             return True
         assert self._window is not None
         batches, octets = self._window.batches, self._window.octets
-        return self._used_batches < batches and self._used_octets + request.taken.octets <= octets
+        return self._used_batches < batches and self._used_octets + self._octets(request) <= octets
+
+    def _is_placed(self, request: _Request) -> bool:
+        return self._attached and request.taken.placed is not None
+
+    def _octets(self, request: _Request) -> int:
+        """What it takes of the window: memory that is shared is not the broker's."""
+        placed = request.taken.placed
+        return placed if self._attached and placed is not None else request.taken.octets
 
     def _send(self, number: int, request: _Request, now: float) -> list[Action]:
         taken = request.taken
         call = self._calls[taken.call]
         del call.unsent[number]
         call.sent[number] = None
-        request.sent, request.sent_at = True, now
+        request.sent, request.sent_at, request.charged = True, now, self._octets(request)
         if call.slot is None:
             call.slot, request.in_slot = number, True
         else:
             self._used_batches += 1
-            self._used_octets += taken.octets
+            self._used_octets += request.charged
         actions: list[Action] = []
         if taken.digest not in self._pipelines:
             self._pipelines.add(taken.digest)
             actions.append(SendPipeline(taken.digest))
         submit = Submit(
-            number, taken.call, taken.index, self._base_seed, self._seeding, taken.digest, request.attempts
+            number,
+            taken.call,
+            taken.index,
+            self._base_seed,
+            self._seeding,
+            taken.digest,
+            request.attempts,
+            self._is_placed(request),
         )
         return [*actions, SendBatch(submit)]
 
@@ -339,6 +359,9 @@ class Session:
                 return [Send(Adjusted(command.serial))]
             case Farm():
                 return self._see_farm(command, now)
+            case Attached():
+                self._attached = True
+                return []
             case Deliver() | Fail():
                 return self._answer(command, now)
             case Attempt(request, attempts):
@@ -377,6 +400,7 @@ class Session:
 
     def _lose(self, reason: str) -> None:
         self._joined, self._farm, self._window, self._reason = False, None, None, reason
+        self._attached = False
         self._pipelines.clear()
         for number in list(self._ended):
             self._forget(number)

@@ -15,6 +15,7 @@ from .seeds import SEED_MAX
 
 __all__ = [
     "Rule",
+    "either",
     "environment",
     "environments",
     "is_int",
@@ -68,6 +69,11 @@ def text(longest: int = limits.MAX_TEXT_LENGTH) -> Any:
 def one_of(words: tuple[str, ...]) -> Any:
     """One of these words."""
     return _ruled(Rule("one of " + ", ".join(words), lambda v: isinstance(v, str) and v in words))
+
+
+def either() -> Any:
+    """True or False; False where we say nothing."""
+    return field(default=False, metadata={"rule": Rule("true or false", lambda v: isinstance(v, bool))})
 
 
 def octets(length: int) -> Any:

@@ -7,7 +7,6 @@ leads from one batch to another. And imgaug's global generator is left as it was
 
 from __future__ import annotations
 
-import copy
 import importlib
 import platform
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 from ..compat import imgaug_distribution, import_imgaug
 from . import batches, pipelines
 from .codec import Tree
+from .copies import Template
 from .errors import InvalidPipeline
 from .seeds import Seed
 
@@ -54,6 +54,8 @@ class Recipe:
                 # A spec may give an augmenter other attributes than its code expects.
                 raise InvalidPipeline(f"the augmenters do not fit together: {error!r}") from error
         _install_kernels(self._augmenter, self.kernels)
+        self._template: Template | None = None
+        self._shared: tuple[Any, ...] = ()
 
     def augment(self, request: Tree, seed: Seed) -> Tree:
         """The batch, augmented. The same request and seed give the same result, whatever went before.
@@ -68,7 +70,7 @@ class Recipe:
         batch, wanted = batches.unpack_with_files(request)
         with _global_generator(seed.global_generator()):
             augmenter = self._copy()
-            augmenter.seed_(seed.augmenter())
+            _seed(augmenter, seed.augmenter())
             result = augmenter.augment_batch_(batch)
         return batches.pack_result(result, wanted)
 
@@ -81,8 +83,51 @@ class Recipe:
         from imgaug.random import get_global_rng
 
         rng = get_global_rng()
-        shared = {id(each): each for each in (rng, rng.generator)}
-        return copy.deepcopy(self._augmenter, shared)
+        if self._template is None or self._shared != (rng, rng.generator):
+            self._shared = (rng, rng.generator)
+            replaced = list(_replaced_generators(self._augmenter))
+            self._template = Template(
+                self._augmenter,
+                self._shared,
+                replaced,
+                [getattr(each, "generator", None) for each in replaced],
+            )
+        return self._template.copy()
+
+
+def _seed(augmenter: Any, entropy: Any) -> None:
+    """As ``augmenter.seed_(entropy)``, which copies the generator of each augmenter once more than needed.
+
+    Source: imgaug/augmenters/meta.py, Augmenter.seed_.
+    """
+    from imgaug.random import RNG
+
+    if not _is_seeded_as_usual(augmenter):
+        augmenter.seed_(entropy)
+        return
+    rng = RNG(entropy)
+    children = [child for children in augmenter.get_children_lists() for child in children]
+    if not augmenter.deterministic:
+        augmenter.random_state = rng.copy() if children else rng  # which deriving others advances
+    for child in children:
+        _seed(child, rng.derive_rng_())
+
+
+def _is_seeded_as_usual(augmenter: Any) -> bool:
+    from imgaug.augmenters.meta import Augmenter
+
+    return type(augmenter).seed_ is Augmenter.seed_
+
+
+def _replaced_generators(augmenter: Any) -> Iterator[Any]:
+    """The generators of augmenters that :func:`_seed` replaces, so that they need no copy."""
+    if not _is_seeded_as_usual(augmenter):
+        return
+    if not augmenter.deterministic:
+        yield augmenter.random_state
+    for children in augmenter.get_children_lists():
+        for child in children:
+            yield from _replaced_generators(child)
 
 
 def _install_kernels(augmenter: Any, kernels: pipelines.Kernels) -> None:

@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from .codec import Buffer, Tree, encode_body
+from .codec import Buffer, Parts, Tree, frames_of
+from .codec import encode_parts as encode_tree
 from .errors import InvalidBatch, ProtocolError
 from .forms import check_form
 from .images import (
@@ -41,7 +42,17 @@ from .images import (
 )
 from .records import Misfit, Records, describe
 
-__all__ = ["FIELDS", "Keep", "Packed", "encode", "pack", "pack_result", "unpack_request", "unpack_with_files"]
+__all__ = [
+    "FIELDS",
+    "Keep",
+    "Packed",
+    "encode",
+    "encode_parts",
+    "pack",
+    "pack_result",
+    "unpack_request",
+    "unpack_with_files",
+]
 
 #: imgaug's names of the columns, imgaug.augmentables.batches._AUGMENTABLE_NAMES.
 FIELDS = (
@@ -123,8 +134,17 @@ def encode(tree: Tree, index: int, frame_bytes: int) -> list[Buffer]:
     Raises:
         InvalidBatch: where the batch exceeds a limit.
     """
+    return frames_of(encode_parts(tree, index), frame_bytes)
+
+
+def encode_parts(tree: Tree, index: int) -> Parts:
+    """The packed tree as its header and its buffers, views of the batch's own arrays.
+
+    Raises:
+        InvalidBatch: where the batch exceeds a limit.
+    """
     try:
-        return encode_body(tree, frame_bytes=frame_bytes)
+        return encode_tree(tree)
     except (TypeError, ValueError) as error:
         raise InvalidBatch(f"cannot travel: {error}", index=index) from None
 

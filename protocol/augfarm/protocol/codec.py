@@ -12,12 +12,13 @@ A *body* is a tree as frames::
     buffer = the bytes of one array larger than INLINE_BYTES; the header names it by its number
 
 The header and each buffer are cut into frames of at most `frame_bytes`; empty ones have no frame. An array
-that stands several times in a tree is one buffer.
+that stands several times in a tree is one buffer, also where it does as several views of the same memory.
+
+Frames are cut and joined in :mod:`.bodies`, where the buffers may lie in shared memory instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -25,13 +26,24 @@ import msgpack
 import numpy as np
 
 from . import arrays, limits
+from .bodies import Body, Buffer, FindMemory, Parts, body_bytes, cut, frames_of, split
 from .errors import ProtocolError
 
-__all__ = ["Body", "Buffer", "Record", "Tree", "body_bytes", "cut", "decode_body", "encode_body"]
+__all__ = [
+    "Body",
+    "Buffer",
+    "Parts",
+    "Record",
+    "Tree",
+    "body_bytes",
+    "cut",
+    "decode_body",
+    "encode_body",
+    "encode_parts",
+    "frames_of",
+]
 
 Tree: TypeAlias = Any
-Buffer: TypeAlias = bytes | bytearray | memoryview
-Body: TypeAlias = Sequence[Buffer]
 
 _TUPLE, _ARRAY, _BUFFER, _SCALAR, _RECORD, _BIG_INT = range(1, 7)
 
@@ -52,6 +64,15 @@ def encode_body(tree: Tree, *, frame_bytes: int) -> list[Buffer]:
             this names only the type.
         ValueError: where the tree exceeds a limit.
     """
+    return frames_of(encode_parts(tree), frame_bytes)
+
+
+def encode_parts(tree: Tree) -> Parts:
+    """The tree's header and buffers, for :func:`frames_of` or for memory that both ends see.
+
+    Raises:
+        TypeError, ValueError: as :func:`encode_body`.
+    """
     encoder = _Encoder()
     header = encoder.pack(tree)
     if len(header) > limits.MAX_HEADER_BYTES:
@@ -61,41 +82,34 @@ def encode_body(tree: Tree, *, frame_bytes: int) -> list[Buffer]:
     lengths = [len(header), *(len(b) for b in encoder.buffers)]
     if sum(lengths) > limits.MAX_BATCH_BYTES:
         raise ValueError(f"{sum(lengths)} bytes, more than {limits.MAX_BATCH_BYTES}")
-    table: bytes = msgpack.packb(lengths)
-    return [table, *cut(header, frame_bytes), *(f for b in encoder.buffers for f in cut(b, frame_bytes))]
+    return Parts(header, encoder.buffers)
 
 
-def decode_body(frames: Body) -> Tree:
+def decode_body(
+    frames: Body, memories: FindMemory | None = None, *, copy: bool = False, separate: bool = False
+) -> Tree:
     """The tree that the frames hold. Arrays that came in one frame are views of it; others are joined.
+
+    Args:
+        memories: gives the memory in which the buffers of a placed body lie. Without it none is allowed.
+        copy: whether arrays of a placed body are copies. Otherwise they are views of that memory.
+        separate: whether an array that stands several times becomes several arrays. Otherwise it is one.
 
     Raises:
         ProtocolError: for whatever else the bytes are.
     """
-    if not frames:
-        raise ProtocolError("a body has at least one frame")
-    lengths = _read_table(frames[0])
-    buffers = _join(frames[1:], lengths)
-    return _Decoder(buffers[1:]).unpack(buffers[0])
-
-
-def body_bytes(frames: Iterable[Buffer]) -> int:
-    """The size of a body in bytes."""
-    return sum(len(frame) for frame in frames)
-
-
-def cut(buffer: Buffer, frame_bytes: int) -> list[Buffer]:
-    """The buffer as views of at most `frame_bytes`."""
-    if len(buffer) <= frame_bytes:
-        return [buffer] if len(buffer) else []
-    view = memoryview(buffer)
-    return [view[start : start + frame_bytes] for start in range(0, len(view), frame_bytes)]
+    (header, *buffers), placed = split(frames, memories)
+    if placed and copy:
+        # By numpy, which lets other threads run meanwhile.
+        buffers = [np.frombuffer(buffer, np.uint8).copy().data for buffer in buffers]
+    return _Decoder(buffers, separate).unpack(header)
 
 
 class _Encoder:
     def __init__(self) -> None:
         self.buffers: list[memoryview] = []
-        self._known: dict[int, msgpack.ExtType] = {}
-        #: Arrays whose ids are in _known stay alive while they are.
+        #: By what says that two arrays are views of the same elements; those in it stay alive while they are.
+        self._known: dict[tuple[Any, ...], msgpack.ExtType] = {}
         self._alive: list[Any] = []
         self._depth = 0
 
@@ -128,26 +142,29 @@ class _Encoder:
         raise TypeError(f"{kind.__module__}.{kind.__qualname__}")
 
     def _array(self, array: np.ndarray[Any, Any]) -> msgpack.ExtType:
-        known = self._known.get(id(array))
-        if known is not None:
-            return known
         if not arrays.allows(array.dtype):
             raise TypeError(f"numpy array of dtype {array.dtype}")
         if array.nbytes > limits.MAX_BATCH_BYTES:  # before a copy of it is made
             raise ValueError(f"an array of {array.nbytes} bytes, more than {limits.MAX_BATCH_BYTES}")
-        description, view = arrays.describe(array)
-        if len(view) <= limits.INLINE_BYTES:
+        if array.nbytes <= limits.INLINE_BYTES:
+            description, view = arrays.describe(array)
             return msgpack.ExtType(_ARRAY, self.pack([*description, bytes(view)]))
+        key = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
+        if key in self._known:
+            return self._known[key]
+        description, view = arrays.describe(array)
         ext = msgpack.ExtType(_BUFFER, self.pack([*description, len(self.buffers)]))
         self.buffers.append(view)
-        self._known[id(array)] = ext
+        self._known[key] = ext
         self._alive.append(array)
         return ext
 
 
 class _Decoder:
-    def __init__(self, buffers: list[Buffer]) -> None:
+    def __init__(self, buffers: list[Buffer], separate: bool) -> None:
         self._buffers = buffers
+        self._separate = separate
+        self._copied = 0
         self._arrays: dict[tuple[Any, ...], np.ndarray[Any, Any]] = {}
         self._depth = 0
 
@@ -198,49 +215,9 @@ class _Decoder:
         key = (dtype, tuple(shape), order, number)
         if key not in self._arrays:
             self._arrays[key] = arrays.restore(dtype, shape, order, self._buffers[number])
+        elif self._separate:
+            self._copied += self._arrays[key].nbytes
+            if self._copied > limits.MAX_BATCH_BYTES:
+                raise ProtocolError(f"arrays that stand several times, of more than {limits.MAX_BATCH_BYTES}")
+            return self._arrays[key].copy(order="K")
         return self._arrays[key]
-
-
-def _read_table(table: Buffer) -> list[int]:
-    if len(table) > limits.MAX_COMMAND_BYTES:
-        raise ProtocolError("table of lengths is too long")
-    try:
-        lengths = msgpack.unpackb(table, max_array_len=limits.MAX_BUFFERS + 1)
-    except (ValueError, msgpack.UnpackException, RecursionError, MemoryError) as error:
-        raise ProtocolError(f"table of lengths is not msgpack: {error}") from None
-    if (
-        not isinstance(lengths, list)
-        or not lengths
-        or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in lengths)
-    ):
-        raise ProtocolError("table of lengths is not a list of lengths")
-    if lengths[0] > limits.MAX_HEADER_BYTES or sum(lengths) > limits.MAX_BATCH_BYTES:
-        raise ProtocolError("batch is larger than the limits allow")
-    return lengths
-
-
-def _join(frames: Body, lengths: list[int]) -> list[Buffer]:
-    """The frames as one buffer for each length; a buffer that came in one frame is that frame."""
-    if sum(lengths) != body_bytes(frames):
-        raise ProtocolError("table of lengths and frames do not fit")
-    buffers: list[Buffer] = []
-    position = 0
-    for length in lengths:
-        if length == 0:
-            buffers.append(b"")
-        elif position < len(frames) and len(frames[position]) == length:
-            buffers.append(frames[position])
-            position += 1
-        else:
-            joined, filled = bytearray(length), 0
-            while filled < length:
-                if position == len(frames) or filled + len(frames[position]) > length:
-                    raise ProtocolError("frames do not end where buffers do")
-                piece = frames[position]
-                joined[filled : filled + len(piece)] = piece
-                filled += len(piece)
-                position += 1
-            buffers.append(joined)
-    if position != len(frames):
-        raise ProtocolError("more frames than buffers")
-    return buffers

@@ -38,6 +38,7 @@ __all__ = [
     "MAX_WORKERS",
     "MAX_WORKER_CREDIT",
     "MAX_WORKER_PIPELINES",
+    "MEMORY_NUMBER_BYTES",
     "PROTOCOL_VERSION",
     "RECONNECT_MAX_S",
     "RECONNECT_MIN_S",
@@ -83,6 +84,8 @@ MAX_NESTING = 32
 MAX_LIST_ITEMS = 1024 * KIB
 #: One image after decoding a file, before its pixels are allocated: 100 megapixels of RGB in 8 bits.
 MAX_DECODED_IMAGE_BYTES = 300 * MIB
+#: What names a memory that is shared between processes of one host: random, so that no two are alike.
+MEMORY_NUMBER_BYTES = 16
 #: Any text field: names, labels, messages. In characters.
 MAX_TEXT_LENGTH = 64 * KIB
 #: A traceback is cut in its middle beyond this, in characters, so that it fits one command frame.

@@ -16,7 +16,7 @@ greeting (HELLO or JOIN) is the first command on each.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import zmq
@@ -27,7 +27,7 @@ from .codec import Buffer
 from .errors import ProtocolError
 from .keys import PeerKeys
 from .messages import Command
-from .sockets import configure
+from .sockets import configure, receive_frames, send_frames
 
 __all__ = ["CommandArrived", "ConnectionEnded", "GarbageArrived", "Link", "LinkEvent", "check_address"]
 
@@ -121,6 +121,9 @@ class Link:
         self._own_context = context is None
         self._context = context if context is not None else zmq.Context()
         self._watched: set[int] = set()
+        #: Made when what it waits for has changed.
+        self._poller = zmq.Poller()
+        self._polled: tuple[object, ...] = ()
         self._wait = limits.RECONNECT_MIN_S
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
@@ -136,8 +139,15 @@ class Link:
         """Let :meth:`poll` wait for this descriptor to become readable as well."""
         self._watched.add(descriptor)
 
-    def poll(self, timeout: float | None) -> set[int]:
+    def unwatch(self, descriptor: int) -> None:
+        """Wait for it no more. Call it before the descriptor is closed."""
+        self._watched.discard(descriptor)
+
+    def poll(self, timeout: float | None, also: Iterable[int] = ()) -> set[int]:
         """Wait until something can be received, a watched descriptor is readable, or `timeout` seconds.
+
+        Args:
+            also: descriptors to watch this time.
 
         Returns:
             The watched descriptors that are readable.
@@ -147,16 +157,24 @@ class Link:
         if self._socket is None or not self._heard:
             left = max(0.0, self._deadline - now)
             wait = left if wait is None else min(wait, left)
+        watched = {*self._watched, *also}
+        wanted = (self._socket, self._monitor, watched)
+        if wanted != self._polled:
+            self._poller, self._polled = self._poller_for(watched), wanted
+        # Rounded up: a wait of 0.4 ms must not become a busy loop of waits of 0.
+        ready = self._poller.poll(None if wait is None else int(wait * 1000 + 0.999))
+        if self._socket is None or not self._heard:
+            self._keep_trying(time.monotonic())
+        return {which for which, _ in ready if isinstance(which, int)}
+
+    def _poller_for(self, watched: set[int]) -> zmq.Poller:
         poller = zmq.Poller()
-        for descriptor in self._watched:
+        for descriptor in watched:
             poller.register(descriptor, zmq.POLLIN)
         if self._socket is not None and self._monitor is not None:
             poller.register(self._socket, zmq.POLLIN)
             poller.register(self._monitor, zmq.POLLIN)
-        # Rounded up: a wait of 0.4 ms must not become a busy loop of waits of 0.
-        ready = dict(poller.poll(None if wait is None else int(wait * 1000 + 0.999)))
-        self._keep_trying(time.monotonic())
-        return {descriptor for descriptor in self._watched if descriptor in ready}
+        return poller
 
     def receive(self) -> list[LinkEvent]:
         """What has arrived, in order, without waiting. An end comes after what arrived before it."""
@@ -164,7 +182,7 @@ class Link:
         socket = self._socket
         for _ in range(RECEIVE_BURST if socket is not None else 0):
             try:
-                frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)  # type: ignore[union-attr]
+                frames = receive_frames(socket)  # type: ignore[arg-type]
             except zmq.Again:
                 self._read_monitor()
                 break
@@ -183,7 +201,7 @@ class Link:
         if self._socket is None:
             return
         try:
-            self._socket.send_multipart([messages.encode(command), *body], zmq.NOBLOCK, copy=False)
+            send_frames(self._socket, [messages.encode(command), *body])
         except zmq.Again:
             self._drop("the connection was lost")
 

@@ -10,11 +10,12 @@ Every field says what it admits, so that :func:`decode` gives a valid command or
 direction  commands                                                    with a body
 =========  ==========================================================  =========================
 client →   Hello Pipeline Submit Received Cancel Adjusted Status       Pipeline, Submit
-           Hedge Goodbye
+           Hedge Offer Goodbye
 → client   Welcome Window Farm Deliver Fail Attempt Cancelled Report   Deliver
-           Refused Goodbye
-worker →   Join Credit Result Failed Goodbye                           Result
-→ worker   Joined Pipeline Forget Dispatch Refused Goodbye             Pipeline, Dispatch
+           Attached Refused Goodbye
+worker →   Join Credit Result Failed Attached Goodbye                  Result
+→ worker   Joined Pipeline Forget Dispatch Offer Release Refused       Pipeline, Dispatch
+           Goodbye
 =========  ==========================================================  =========================
 """
 
@@ -38,6 +39,7 @@ __all__ = [
     "TO_CLIENT",
     "TO_WORKER",
     "Adjusted",
+    "Attached",
     "Attempt",
     "Cancel",
     "Cancelled",
@@ -54,9 +56,11 @@ __all__ = [
     "Hello",
     "Join",
     "Joined",
+    "Offer",
     "Pipeline",
     "Received",
     "Refused",
+    "Release",
     "Report",
     "Result",
     "Status",
@@ -114,7 +118,10 @@ class Pipeline(Command):
 
 @dataclass(frozen=True)
 class Submit(Command):
-    """A batch (the body) to augment. `request` is the client's own number for it and is never used again."""
+    """A batch (the body) to augment. `request` is the client's own number for it and is never used again.
+
+    With `placed` the batch's buffers lie in the client's memory.
+    """
 
     request: int = admits.whole()
     call: int = admits.whole()
@@ -123,6 +130,7 @@ class Submit(Command):
     seeding: Seeding = admits.one_of(SEEDINGS)
     digest: bytes = admits.octets(32)
     attempts: int = admits.whole(2**16)
+    placed: bool = admits.either()
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,18 @@ class Hedge(Command):
     """The client's caller waits for this request, and it is late: a second worker may try it as well."""
 
     request: int = admits.whole()
+
+
+@dataclass(frozen=True)
+class Offer(Command):
+    """Who is on the client's host may attach its memory to its own. Client to broker to worker.
+
+    Towards workers `session` is a number of this offer alone.
+    """
+
+    session: int = admits.whole()
+    name: bytes = admits.octets(limits.MEMORY_NUMBER_BYTES)
+    secret: bytes = admits.octets(limits.TOKEN_BYTES)
 
 
 # --- broker to client --------------------------------------------------------------------------------------
@@ -280,6 +300,13 @@ class Failed(Command):
     traceback: str = admits.text(limits.MAX_TRACEBACK_LENGTH)
 
 
+@dataclass(frozen=True)
+class Attached(Command):
+    """The sender sees the memory of this client's session. Worker to broker, and broker to client."""
+
+    session: int = admits.whole()
+
+
 # --- broker to worker --------------------------------------------------------------------------------------
 
 
@@ -310,6 +337,13 @@ class Dispatch(Command):
     digest: bytes = admits.octets(32)
 
 
+@dataclass(frozen=True)
+class Release(Command):
+    """Nobody reads the result of this ticket: where it lies in the worker's memory, that is free."""
+
+    ticket: int = admits.whole()
+
+
 # --- both sides --------------------------------------------------------------------------------------------
 
 
@@ -338,6 +372,7 @@ BY_CODE: dict[int, type[Command]] = {
     6: Adjusted,
     7: Status,
     8: Hedge,
+    9: Offer,
     20: Welcome,
     21: Window,
     22: Farm,
@@ -350,22 +385,26 @@ BY_CODE: dict[int, type[Command]] = {
     41: Credit,
     42: Result,
     43: Failed,
+    44: Attached,
     60: Joined,
     61: Forget,
     62: Dispatch,
+    63: Release,
     80: Refused,
     81: Goodbye,
 }
 _CODE = {kind: code for code, kind in BY_CODE.items()}
 
 FROM_CLIENT: frozenset[type[Command]] = frozenset(
-    {Hello, Pipeline, Submit, Received, Cancel, Adjusted, Status, Hedge, Goodbye}
+    {Hello, Pipeline, Submit, Received, Cancel, Adjusted, Status, Hedge, Offer, Goodbye}
 )
 TO_CLIENT: frozenset[type[Command]] = frozenset(
-    {Welcome, Window, Farm, Deliver, Fail, Attempt, Cancelled, Report, Refused, Goodbye}
+    {Welcome, Window, Farm, Deliver, Fail, Attempt, Cancelled, Report, Attached, Refused, Goodbye}
 )
-FROM_WORKER: frozenset[type[Command]] = frozenset({Join, Credit, Result, Failed, Goodbye})
-TO_WORKER: frozenset[type[Command]] = frozenset({Joined, Pipeline, Forget, Dispatch, Refused, Goodbye})
+FROM_WORKER: frozenset[type[Command]] = frozenset({Join, Credit, Result, Failed, Attached, Goodbye})
+TO_WORKER: frozenset[type[Command]] = frozenset(
+    {Joined, Pipeline, Forget, Dispatch, Offer, Release, Refused, Goodbye}
+)
 
 _RULES: dict[type[Command], tuple[tuple[str, admits.Rule], ...]] = {
     kind: tuple((f.name, f.metadata["rule"]) for f in fields(kind)) for kind in BY_CODE.values()
@@ -419,7 +458,10 @@ def decode(frame: bytes | bytearray | memoryview, allowed: frozenset[type[Comman
         if not rule.check(value):
             raise ProtocolError(f"{kind.__name__.upper()}.{name}: expected {rule.expected}")
         arguments.append(value if rule.convert is None else rule.convert(value))
-    return kind(*arguments)
+    # Without the constructor, which sets each field of a frozen dataclass by a call of its own.
+    command = kind.__new__(kind)
+    command.__dict__.update(zip((name for name, _ in rules), arguments, strict=True))
+    return command
 
 
 def _refuse_extension(code: int, data: bytes) -> None:

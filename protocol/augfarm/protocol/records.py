@@ -173,16 +173,34 @@ _OBJECTS: dict[str, tuple[str, dict[str, _Rule]]] = {
 _ITEMS = frozenset({"Keypoint", "BoundingBox", "Polygon", "LineString"})
 
 
+_MODULES = [f"imgaug.augmentables.{module}" for module in sorted({module for module, _ in _OBJECTS.values()})]
+#: The modules that had all classes, and these by name and the other way round: to look for them takes longer
+#: than all else for a batch of arrays.
+_last: tuple[list[Any], dict[str, type], dict[type, str]] = ([], {}, {})
+
+
+def _imported() -> tuple[dict[str, type], dict[type, str]]:
+    """imgaug's classes, as far as they are imported."""
+    global _last
+    modules = list(map(sys.modules.get, _MODULES))
+    if modules == _last[0]:
+        return _last[1:]
+    found = {
+        name: getattr(sys.modules.get(f"imgaug.augmentables.{module}"), name, None)
+        for name, (module, _) in _OBJECTS.items()
+    }
+    classes: dict[str, type] = {name: kind for name, kind in found.items() if kind is not None}
+    names = {kind: name for name, kind in classes.items()}
+    if len(classes) == len(_OBJECTS):
+        _last = (modules, classes, names)
+    return classes, names
+
+
 class Records:
     """Converts values to trees and back, with the imgaug classes that are imported at this moment."""
 
     def __init__(self) -> None:
-        found = {
-            name: getattr(sys.modules.get(f"imgaug.augmentables.{module}"), name, None)
-            for name, (module, _) in _OBJECTS.items()
-        }
-        self._classes: dict[str, type] = {name: kind for name, kind in found.items() if kind is not None}
-        self._names = {kind: name for name, kind in self._classes.items()}
+        self._classes, self._names = _imported()
         #: Items in lists by columns so far. A column may be a buffer that others name too, so its size in
         #: bytes bounds nothing.
         self._listed = 0

@@ -5,11 +5,13 @@ A socket's options apply to the connections made after they are set: configure f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import zmq
 
 from . import limits
 
-__all__ = ["GIVE_UP_MS", "LINGER_MS", "configure"]
+__all__ = ["GIVE_UP_MS", "LINGER_MS", "configure", "receive_frames", "send_frames"]
 
 #: How long a closed socket may go on sending its last messages (a Goodbye, a result), in milliseconds.
 #: A peer that does not read them for longer is told nothing; it finds out by itself.
@@ -22,6 +24,40 @@ GIVE_UP_MS = limits.HEARTBEAT_INTERVAL_MS + limits.HEARTBEAT_TIMEOUT_MS
 #: What CURVE adds to each frame, in bytes: a command's name, a nonce, the MAC and the flags (RFC 26,
 #: MESSAGE). libzmq's limit counts them.
 CURVE_OVERHEAD_BYTES = 33
+
+#: As plain numbers: pyzmq's own flags are enumerations, and their | takes as long as a small frame.
+_NO_WAIT, _NO_WAIT_AND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK) | int(zmq.SNDMORE)
+
+
+def receive_frames(socket: zmq.Socket[bytes]) -> list[zmq.Frame]:
+    """The next message, without waiting and without a copy.
+
+    Raises:
+        zmq.Again: where there is none.
+    """
+    frame = socket.recv(_NO_WAIT, copy=False)
+    frames = [frame]
+    while frame.more:
+        frame = socket.recv(0, copy=False)
+        frames.append(frame)
+    return frames
+
+
+def send_frames(
+    socket: zmq.Socket[bytes], frames: Sequence[bytes | bytearray | memoryview | zmq.Frame]
+) -> None:
+    """Queue a message without waiting. Large frames are not copied and must not change until they are sent.
+
+    Raises:
+        zmq.ZMQError: as the socket does, with nothing sent.
+    """
+    last = len(frames) - 1
+    for number, frame in enumerate(frames):
+        socket.send(
+            frame,
+            _NO_WAIT if number == last else _NO_WAIT_AND_MORE,
+            copy=type(frame) is bytes and len(frame) < zmq.COPY_THRESHOLD,
+        )
 
 
 def configure(

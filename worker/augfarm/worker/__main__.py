@@ -18,6 +18,7 @@ import typer
 from augfarm.compat import hush, import_imgaug
 from augfarm.protocol.keys import PeerKeys
 from augfarm.protocol.link import check_address
+from augfarm.protocol.memory import size_from_environment
 from augfarm.protocol.processes import resolve_processes
 from augfarm.protocol.sizes import parse_bytes
 from augfarm.worker.health import VARIABLE, Health
@@ -114,6 +115,7 @@ def worker(
         count = resolve_processes(processes)
         peer_keys = None if keys is None else PeerKeys.load(keys, "worker")
         _check_limits(task_timeout, max_rss)
+        shared_bytes = size_from_environment()
     except ValueError as error:
         _leave(str(error))
     _prepare(tuple(allow_import or ()))
@@ -128,6 +130,7 @@ def worker(
         parent_fd=parent_fd,
         scratch=scratch,
         keys=peer_keys,
+        shared_bytes=shared_bytes,
         health=_open_health(health, count),
     )
     log.info("starting %d worker %s for %s", count, "process" if count == 1 else "processes", broker)

@@ -14,10 +14,12 @@ from types import TracebackType
 
 from augfarm.protocol import limits
 from augfarm.protocol.augment import Recipe
-from augfarm.protocol.codec import Body, decode_body, encode_body
+from augfarm.protocol.bodies import Body, frames_of, placement_of
+from augfarm.protocol.codec import Tree, decode_body, encode_parts
 from augfarm.protocol.errors import InvalidBatch, InvalidPipeline, ProtocolError
 
 from .events import Augment, BatchAugmented, BatchFailed
+from .memory import SharedMemory
 
 __all__ = ["Engine"]
 
@@ -36,9 +38,11 @@ class Engine:
 
     Args:
         allow_import: modules besides imgaug's whose augmenters and functions a pipeline may name.
+        memory: what is shared with clients on this host.
     """
 
-    def __init__(self, *, allow_import: Sequence[str] = ()) -> None:
+    def __init__(self, *, allow_import: Sequence[str] = (), memory: SharedMemory | None = None) -> None:
+        self._memory = SharedMemory(0) if memory is None else memory
         self._allow_import = tuple(allow_import)
         self._recipes: dict[bytes, Recipe | InvalidPipeline] = {}
 
@@ -67,7 +71,7 @@ class Engine:
         started = time.perf_counter()
         try:
             recipe = self._recipe(work.digest)
-            result = recipe.augment(decode_body(work.body), work.seed)
+            result = recipe.augment(decode_body(work.body, self._memory.find), work.seed)
         except InvalidPipeline as error:
             return _failed(work, "pipeline", error)
         except ProtocolError as error:
@@ -77,12 +81,19 @@ class Engine:
         except BaseException as error:
             return _failed(work, "raised", error, traceback_text=readable_traceback(error))
         try:
-            frames = encode_body(result, frame_bytes=work.frame_bytes)
+            frames = self._encode(result, work)
         except ValueError as error:
             return _failed(work, "too-large", error, text=f"the result is too large to travel: {error}")
         except BaseException as error:
             return _failed(work, "raised", error, text=f"the result cannot travel: {error!r}")
         return BatchAugmented(work.ticket, frames, time.perf_counter() - started)
+
+    def _encode(self, result: Tree, work: Augment) -> Body:
+        """The result's body: in shared memory where the batch came that way, and there is room."""
+        parts = encode_parts(result)
+        placement = placement_of(work.body)
+        placed = None if placement is None else self._memory.place(work.ticket, placement.memory, parts)
+        return frames_of(parts, work.frame_bytes) if placed is None else placed
 
     def _recipe(self, digest: bytes) -> Recipe:
         recipe = self._recipes.get(digest)

@@ -11,6 +11,7 @@ from augfarm.protocol.seeds import Seed
 
 __all__ = [
     "Action",
+    "AttachMemory",
     "Augment",
     "BatchAugmented",
     "BatchFailed",
@@ -19,11 +20,14 @@ __all__ = [
     "Event",
     "Exit",
     "ForgetAllPipelines",
+    "ForgetMemory",
     "ForgetPipeline",
     "GarbageArrived",
     "InboxEmptied",
     "LoadPipeline",
+    "MemoryAttached",
     "Reconnect",
+    "ReleaseResult",
     "RenewToken",
     "Say",
     "SayWaiting",
@@ -82,6 +86,13 @@ class BatchFailed:
 
 
 @dataclass(frozen=True)
+class MemoryAttached:
+    """This process sees the memory of this client's session."""
+
+    session: int
+
+
+@dataclass(frozen=True)
 class StopRequested:
     """The process was told to stop: once the batch at work is done, or at once if told again."""
 
@@ -93,6 +104,7 @@ Event: TypeAlias = (
     | InboxEmptied
     | BatchAugmented
     | BatchFailed
+    | MemoryAttached
     | StopRequested
 )
 
@@ -126,6 +138,27 @@ class ForgetPipeline:
 @dataclass(frozen=True)
 class ForgetAllPipelines:
     """Drop all pipelines."""
+
+
+@dataclass(frozen=True)
+class AttachMemory:
+    """Try to see this client's memory; say :class:`MemoryAttached` if that succeeds."""
+
+    session: int
+    name: bytes
+    secret: bytes
+
+
+@dataclass(frozen=True)
+class ReleaseResult:
+    """Nobody reads the result of this ticket."""
+
+    ticket: int
+
+
+@dataclass(frozen=True)
+class ForgetMemory:
+    """End all sharing of memory."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +212,9 @@ Action: TypeAlias = (
     | LoadPipeline
     | ForgetPipeline
     | ForgetAllPipelines
+    | AttachMemory
+    | ReleaseResult
+    | ForgetMemory
     | Augment
     | RenewToken
     | Reconnect

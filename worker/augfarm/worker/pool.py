@@ -32,6 +32,7 @@ from .engine import Engine
 from .environment import describe
 from .guards import limit_memory, trace_crashes
 from .health import Health
+from .memory import SharedMemory
 from .roster import Roster
 from .service import Service, WorkerSettings
 
@@ -66,6 +67,7 @@ class PoolSettings:
         memory_bytes: what a process may have of memory of its own; None for all there is.
         parent_fd: the read end of a pipe; at its end of file the processes are killed and the pool leaves.
         keys: what its processes prove themselves with, or None.
+        shared_bytes: how large the memory of a process for results to clients on this host may become.
         scratch: a directory to remove when the parent has ended.
         health: where it says which processes have joined, or None.
     """
@@ -80,6 +82,7 @@ class PoolSettings:
     parent_fd: int | None = None
     scratch: str | None = None
     keys: PeerKeys | None = None
+    shared_bytes: int = 0
     health: Health | None = None
 
 
@@ -200,7 +203,9 @@ class WorkerPool:
                 on_first_batch=lambda: os.write(confirms, _FINISHED),
                 on_joined=self._tell_health,
             )
-            service = Service(settings, Engine(allow_import=self._settings.allow_import))
+            memory = SharedMemory(self._settings.shared_bytes)
+            engine = Engine(allow_import=self._settings.allow_import, memory=memory)
+            service = Service(settings, engine, memory)
             self._wakeup.close()
             self._signalled.close()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -25,6 +25,7 @@ from augfarm.protocol.messages import TO_WORKER, Join
 from . import events as e
 from .engine import Engine
 from .guards import time_limit
+from .memory import SharedMemory
 from .session import EXIT_DONE, Session
 
 __all__ = ["Service", "WorkerSettings"]
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 LINGER_S = 0.5
 #: Where no signal tells of the parent's end (not on Linux), it is looked for this often, in seconds.
 ORPHAN_CHECK_S = 1.0
+#: While batches follow each other, clients' memories are listened to so often, in seconds.
+MEMORY_PAUSE_S = 0.02
 
 
 class _StopNow(BaseException):
@@ -76,9 +79,10 @@ class Service:
         ValueError: for an address that ZeroMQ cannot use.
     """
 
-    def __init__(self, settings: WorkerSettings, engine: Engine) -> None:
+    def __init__(self, settings: WorkerSettings, engine: Engine, memory: SharedMemory | None = None) -> None:
         self._settings = settings
         self._engine = engine
+        self._memory = SharedMemory(0) if memory is None else memory
         self._parent = os.getppid()
         self._session = Session(now=time.monotonic(), max_tasks=settings.max_tasks)
         self._exit_code: int | None = None
@@ -87,6 +91,7 @@ class Service:
         self._augmenting = False
         self._has_finished_one = False
         self._is_joined = False
+        self._hear_memory_at = 0.0
         self._wakeup, self._signalled = socket.socketpair()
         self._wakeup.setblocking(False)
         self._signalled.setblocking(False)
@@ -99,6 +104,9 @@ class Service:
             e.LoadPipeline: lambda a: self._engine.load(a.digest, a.body),
             e.ForgetPipeline: lambda a: self._engine.forget(a.digest),
             e.ForgetAllPipelines: lambda a: self._engine.forget_all(),
+            e.AttachMemory: self._attach,
+            e.ReleaseResult: lambda a: self._memory.release(a.ticket),
+            e.ForgetMemory: self._forget_memory,
             e.Augment: self._augment,
             e.RenewToken: lambda a: self._greet_with(self._new_join()),
             e.Reconnect: lambda a: self._link.reconnect(a.reason),
@@ -122,8 +130,12 @@ class Service:
         return self._exit_code
 
     def _turn(self) -> None:
-        if self._wakeup.fileno() in self._link.poll(self._wait()):
+        # Where a batch waits there is no wait, and what has come is received without it.
+        ready = set() if self._session.waiting else self._link.poll(self._wait())
+        if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
+        if ready or time.monotonic() >= self._hear_memory_at:
+            self._hear_memory()
         if os.getppid() != self._parent:
             self._exit_code = EXIT_DONE
             return
@@ -134,8 +146,6 @@ class Service:
         self._feed(e.InboxEmptied())
 
     def _wait(self) -> float | None:
-        if self._session.waiting:
-            return 0.0
         deadline = self._session.deadline()
         wait = None if deadline is None else max(0.0, deadline - time.monotonic())
         if sys.platform != "linux":
@@ -176,6 +186,25 @@ class Service:
             if not self._has_finished_one and self._settings.on_first_batch is not None:
                 self._settings.on_first_batch()
             self._has_finished_one = True
+
+    def _attach(self, action: e.AttachMemory) -> None:
+        attachment = self._memory.attach(action.session, action.name, action.secret)
+        if attachment is not None:
+            self._link.watch(attachment.fileno())
+
+    def _hear_memory(self) -> None:
+        self._hear_memory_at = time.monotonic() + MEMORY_PAUSE_S
+        sessions, ended = self._memory.hear()
+        for attachment in ended:
+            self._link.unwatch(attachment.fileno())
+            attachment.close()
+        for session in sessions:
+            self._feed(e.MemoryAttached(session))
+
+    def _forget_memory(self, _: e.ForgetMemory) -> None:
+        for attachment in self._memory.attachments():
+            self._link.unwatch(attachment.fileno())
+        self._memory.drop()
 
     def _say_waiting(self, action: e.SayWaiting) -> None:
         because = f": {action.reason}" if action.reason else ""

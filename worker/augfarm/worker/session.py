@@ -12,10 +12,12 @@ broker's is awaited, so that the last result has left) or *ended*::
   pipeline.
 - A batch is begun only when :class:`InboxEmptied` says that all that arrived before was heard. So no batch is
   begun for a connection that has ended, or after a stop.
-- With a connection the queue and the pipelines end: the broker gives the batches to others and sends its
-  pipelines again. The batch at work is finished, since nothing can interrupt it, and its result thrown away.
-- The broker may send as many batches as the worker granted. A worker with a limit of tasks grants no more
-  than it will do, so that it has nothing to give back when it leaves.
+- With a connection the queue, the pipelines and the memories end: the broker gives the batches to others and
+  sends the rest again. The batch at work is finished, since nothing can interrupt it, and its result thrown
+  away.
+- The broker may send as many batches as the worker granted: two, one at work and one waiting, and more where
+  two would be done before others come (:mod:`.ahead`). A worker with a limit of tasks grants no more than it
+  will do, so that it has nothing to give back when it leaves.
 - A broker that breaks a promise (a batch without credit, a command before JOINED, bytes that are no command)
   may have lost track of a batch. The connection is thrown away: then both sides know again what is open.
 """
@@ -26,11 +28,25 @@ from collections import deque
 from typing import Literal
 
 from augfarm.protocol import limits
-from augfarm.protocol.messages import Dispatch, Failed, Forget, Goodbye, Joined, Pipeline, Refused, Result
+from augfarm.protocol.messages import (
+    Attached,
+    Dispatch,
+    Failed,
+    Forget,
+    Goodbye,
+    Joined,
+    Offer,
+    Pipeline,
+    Refused,
+    Release,
+    Result,
+)
 from augfarm.protocol.seeds import Seed
 
+from .ahead import MOST_AHEAD, Ahead
 from .events import (
     Action,
+    AttachMemory,
     Augment,
     BatchAugmented,
     BatchFailed,
@@ -39,11 +55,14 @@ from .events import (
     Event,
     Exit,
     ForgetAllPipelines,
+    ForgetMemory,
     ForgetPipeline,
     GarbageArrived,
     InboxEmptied,
     LoadPipeline,
+    MemoryAttached,
     Reconnect,
+    ReleaseResult,
     RenewToken,
     Say,
     SayWaiting,
@@ -81,6 +100,7 @@ class Session:
         self.state: Literal["away", "joined", "leaving", "ended"] = "away"
         self._max_tasks = max_tasks
         self._finished = 0
+        self._ahead = Ahead()
         self._worker_id = 0
         self._frame_bytes = 0
         #: Batches that the broker may still send.
@@ -118,6 +138,8 @@ class Session:
             return self._finish(event, now)
         if isinstance(event, ConnectionEnded):
             return self._connection_ended(event.reason, now)
+        if isinstance(event, MemoryAttached):
+            return [Send(Attached(event.session))] if self.state == "joined" else []
         if isinstance(event, GarbageArrived):
             return self._broken_promise(event.reason, now)
         return self._stop(now)
@@ -143,11 +165,11 @@ class Session:
 
     def check(self) -> None:
         """The laws; AssertionError where one is broken."""
-        queued = sum(isinstance(item.command, Dispatch) for item in self._queue)
+        queued = self._dispatched()
         at_work = self._at_work is not None and not self._at_work_is_lost
         held = self._credit + queued + at_work
-        assert 0 <= self._credit <= limits.WORKER_CREDIT
-        assert held <= limits.WORKER_CREDIT, "the worker took more than it granted"
+        assert 0 <= self._credit <= MOST_AHEAD
+        assert held <= MOST_AHEAD, "the worker took more than it granted"
         assert self._at_work is not None or not self._at_work_is_lost
         if self._max_tasks is not None:
             open_batches = held + self._at_work_is_lost
@@ -178,10 +200,16 @@ class Session:
             return self._give_up("the broker said goodbye", now)
         if self.state == "away":
             return self._broken_promise(f"{type(command).__name__.upper()} came before JOINED", now)
+        if isinstance(command, Offer):
+            return [AttachMemory(command.session, command.name, command.secret)]
+        if isinstance(command, Release):
+            return [ReleaseResult(command.ticket)]
         if isinstance(command, Dispatch):
             if self._credit == 0:
                 return self._broken_promise("a batch came for which there was no credit", now)
             self._credit -= 1
+            alone = self._at_work is None and self._dispatched() == 0
+            self._ahead.came(sum(map(len, event.body)), now, alone=alone)
         self._queue.append(event)
         return []
 
@@ -191,6 +219,7 @@ class Session:
         self.state = "joined"
         self._worker_id, self._frame_bytes = command.worker_id, command.frame_bytes
         self._credit = self.join_credit()
+        self._ahead.connected(self._credit, now)
         return [Say("info", f"joined as worker {command.worker_id}")]
 
     def _refused(self, command: Refused, now: float) -> list[Action]:
@@ -212,7 +241,7 @@ class Session:
         """Use this connection no more, and make another a little later."""
         self._become_away(because, now)
         self._reconnect_at = now + REFUSED_WAIT_S
-        return [ForgetAllPipelines()]
+        return [ForgetAllPipelines(), ForgetMemory()]
 
     def _connection_ended(self, reason: str, now: float) -> list[Action]:
         if self.state == "leaving":
@@ -223,7 +252,7 @@ class Session:
         if not was_joined:
             return []
         # No alarm yet: it may be the end of a local farm. If it lasts, SayWaiting tells.
-        return [Say("info", f"lost the broker: {reason}"), ForgetAllPipelines()]
+        return [Say("info", f"lost the broker: {reason}"), ForgetAllPipelines(), ForgetMemory()]
 
     def _become_away(self, because: str, now: float) -> None:
         if self.state == "joined":
@@ -261,14 +290,17 @@ class Session:
         lost = self._at_work_is_lost
         self._at_work, self._at_work_is_lost = None, False
         self._finished += 1
-        actions: list[Action] = [] if lost else [self._answer(event)]
+        self._ahead.finished(event.seconds if isinstance(event, BatchAugmented) else None, now)
+        actions: list[Action] = [] if lost else [self._answer(event, now)]
         if self._stopping or self._finished == self._max_tasks:
             actions += self._leave(now)
         return actions
 
-    def _answer(self, event: BatchAugmented | BatchFailed) -> Send:
-        credit = int(not self._stopping and self._tasks_left() > self._open_batches())
+    def _answer(self, event: BatchAugmented | BatchFailed, now: float) -> Send:
+        wanted = min(self._ahead.wanted(), self._tasks_left())
+        credit = 0 if self._stopping else max(0, wanted - self._open_batches())
         self._credit += credit
+        self._ahead.granted(credit, now)
         if isinstance(event, BatchAugmented):
             return Send(Result(event.ticket, credit, event.seconds), event.body)
         return Send(
@@ -284,7 +316,11 @@ class Session:
 
     def _open_batches(self) -> int:
         """Batches besides the one at work that the broker has sent, or may send, on this connection."""
-        return self._credit + sum(isinstance(item.command, Dispatch) for item in self._queue)
+        return self._credit + self._dispatched()
+
+    def _dispatched(self) -> int:
+        """Batches that wait here."""
+        return sum(isinstance(item.command, Dispatch) for item in self._queue)
 
     def _tasks_left(self) -> int:
         if self._max_tasks is None:
