@@ -38,7 +38,7 @@ from augfarm.protocol.seeds import Seed  # noqa: E402
 from augfarm.worker import kernels  # noqa: E402
 
 WORKERS = 2
-ROUNDS = 5
+ROUNDS = 4
 #: Batches of one turn by plain imgaug, by the farm, and by the farm with fast kernels; and of the middle job.
 TURNS = {"tutorial": (1, 2, 40), "images": (3, 4, 60)}
 MIDDLE = 40
