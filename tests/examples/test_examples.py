@@ -88,6 +88,8 @@ def load(name: str) -> Any:
 
 
 def check(name: str, output: str, directory: Path) -> None:
+    # On a busy machine a farm may need so long to start that the client says so.
+    output = re.sub(r"(?m)^.*augfarm: .*still waiting\n", "", output)
     assert re.fullmatch(EXPECTED[name], output), output
     size = SCRIPTS[name][1]
     assert [path.name for path in directory.iterdir()] == ([f"{name}.png"] if size else [])
