@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Several processes share the test files: many tests wait. More than four make those that measure time wait too long.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Three processes share the tests: many wait. Each file of those that need no minutes stays in one process, since
+# some files begin with what takes as long as their tests.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3
 
 .PHONY: demo test lint types slow compose-test test-matrix bench clean help
 
@@ -23,12 +24,12 @@ demo: $(READY)
 	$(BIN)/augfarm demo --output demo.png
 
 test: $(READY)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --dist loadfile -m "not slow"
 
 # Without atheris, which has no wheels on some machines, tests/fuzz says so and skips.
 slow: $(READY) compose-test
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]'
-	$(PYTEST) -m "slow and not compose"
+	$(PYTEST) --dist worksteal -m "slow and not compose"
 
 # Needs docker with compose, or root and a script that starts one: $AUGFARM_ENGINE_UP, or engine-up in
 # ../shared/tools. Without either its tests are skipped. One test at a time, since they share one farm.
