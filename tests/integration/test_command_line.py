@@ -19,7 +19,7 @@ def augfarm(*arguments, cwd=None, **environment):
         [AUGFARM, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         cwd=cwd,
         env=os.environ | environment,
         check=False,
